@@ -1,0 +1,57 @@
+"""Recursive lottery ticket growth: prune to a winning ticket, grow it, prune again.
+
+Names are loaded at first use, so that importing the package does not import torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recursive_lth.api import grow, run_folder
+    from recursive_lth.architecture.graph import Architecture
+    from recursive_lth.config import Experiment
+    from recursive_lth.errors import DamagedFileError, InputError
+    from recursive_lth.shelf import load_experiment, load_space
+    from recursive_lth.ticket.ticket import Ticket, load_ticket
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Architecture": "architecture.graph",
+    "DamagedFileError": "errors",
+    "Experiment": "config",
+    "InputError": "errors",
+    "Ticket": "ticket.ticket",
+    "grow": "api",
+    "load_experiment": "shelf",
+    "load_space": "shelf",
+    "load_ticket": "ticket.ticket",
+    "run_folder": "api",
+}
+
+__all__ = [
+    "Architecture",
+    "DamagedFileError",
+    "Experiment",
+    "InputError",
+    "Ticket",
+    "__version__",
+    "grow",
+    "load_experiment",
+    "load_space",
+    "load_ticket",
+    "run_folder",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """The public name, from the module that holds it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

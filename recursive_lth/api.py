@@ -1,0 +1,42 @@
+"""The top of the house: a whole run of recursive ticket growth, with its report at the end."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from recursive_lth.config import Experiment
+from recursive_lth.report.page import write_report
+from recursive_lth.search import run
+from recursive_lth.search.generation import Generation
+from recursive_lth.search.progress import Watch
+from recursive_lth.search.run_folder import run_folder as run_folder_in
+
+
+def grow(
+    experiment: Experiment,
+    *,
+    data_dir: Path | None = None,
+    out: Path = Path("runs"),
+    device: str = "auto",
+    resume: Literal["auto", "never", "must"] = "auto",
+    watch: Watch | None = None,
+) -> Iterator[Generation]:
+    """The generations of a run, each as soon as it is judged; at the end its report is written.
+
+    A run that was stopped goes on where it stopped, and a finished one only hands out what it
+    found, unless `resume` is "never"; "must" refuses to begin a new one. `watch` is called with
+    the progress within a generation. Raises `InputError` for what the experiment or the data
+    lack, `DamagedFileError` for a file of the run that is not what was written.
+    """
+    yield from run.grow(
+        experiment, data_dir=data_dir, out=out, device=device, resume=resume, watch=watch
+    )
+    folder = run_folder(experiment, out)
+    report, summary = folder / "report.html", folder / "summary.json"
+    if not report.exists() or report.stat().st_mtime_ns < summary.stat().st_mtime_ns:
+        write_report(folder)
+
+
+def run_folder(experiment: Experiment, out: Path = Path("runs")) -> Path:
+    """The folder that this experiment's run has, there or not."""
+    return run_folder_in(experiment, out).path

@@ -1,0 +1,236 @@
+"""Architecture: a frozen graph of layers with widths; shapes, axes, depth, text and digest."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import networkx as nx
+
+from recursive_lth.architecture.layer import (
+    WEIGHTED,
+    Axis,
+    Layer,
+    Shape,
+    kernel_symbol,
+    output_axis,
+    output_shape,
+    tensor_axes,
+)
+from recursive_lth.errors import InputError
+
+FORMAT = 1
+NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+STATISTICS = ("running_mean", "running_var")
+
+
+@dataclass(frozen=True, eq=False)
+class Architecture:
+    """A network's structure: named layers, the size of each width symbol, the pixels that come in.
+
+    `spatial` is (height, width) for images of `widths[input symbol]` channels and () for flat
+    features. The constructor checks that the graph is whole and every shape fits; two
+    architectures are equal iff their canonical texts are.
+    """
+
+    layers: Mapping[str, Layer]
+    widths: Mapping[str, int]
+    spatial: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        layers = {name: self.layers[name] for name in sorted(self.layers)}
+        widths = {symbol: self.widths[symbol] for symbol in sorted(self.widths)}
+        object.__setattr__(self, "layers", MappingProxyType(layers))
+        object.__setattr__(self, "widths", MappingProxyType(widths))
+        _check_names(self)
+        _check_graph(self)
+        _ = self._flow  # raises where a shape or a symbol does not fit
+
+    @cached_property
+    def graph(self) -> "nx.DiGraph[str]":
+        """The layers as a frozen networkx graph; edges run with the data."""
+        graph: nx.DiGraph[str] = nx.DiGraph()
+        graph.add_nodes_from(self.layers)
+        graph.add_edges_from((i, name) for name, layer in self.layers.items() for i in layer.inputs)
+        return nx.freeze(graph)
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """The layers in the order they run: topological, ties broken by name."""
+        return tuple(nx.lexicographical_topological_sort(self.graph))
+
+    @cached_property
+    def _flow(self) -> tuple[dict[str, Shape], dict[str, Axis]]:
+        shapes: dict[str, Shape] = {}
+        axes: dict[str, Axis] = {}
+        for name in self.order:
+            layer = self.layers[name]
+            if layer.operation == "input":
+                shapes[name] = (self.widths[layer.width], *self.spatial)
+                axes[name] = Axis(layer.width)
+                continue
+            sources = [shapes[i] for i in layer.inputs]
+            try:
+                shapes[name] = output_shape(layer, sources, self.widths.get(layer.width, 0))
+                axes[name] = output_axis(layer, [axes[i] for i in layer.inputs], sources[0])
+            except InputError as error:
+                raise InputError(f"layer {name} ({layer.operation}) {error}") from None
+        return shapes, axes
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """The shape of one sample after each layer."""
+        return self._flow[0]
+
+    @property
+    def unit_axes(self) -> dict[str, Axis]:
+        """The named axis that runs over the units after each layer."""
+        return self._flow[1]
+
+    @cached_property
+    def tensors(self) -> Mapping[str, tuple[Axis, ...]]:
+        """Every tensor's named axes, in the order the layers run; PyTorch's names."""
+        found: dict[str, tuple[Axis, ...]] = {}
+        for name in self.order:
+            layer = self.layers[name]
+            if layer.inputs:
+                found |= tensor_axes(name, layer, self.unit_axes[layer.inputs[0]])
+        return MappingProxyType(found)
+
+    @cached_property
+    def trainable(self) -> tuple[str, ...]:
+        """Names of the tensors that an optimizer moves: all but BatchNorm's running statistics."""
+        return tuple(n for n in self.tensors if n.rpartition(".")[2] not in STATISTICS)
+
+    @cached_property
+    def prunable(self) -> tuple[str, ...]:
+        """Names of the weights of linear and convolution layers; biases and norms are never cut."""
+        weighted = (n for n in self.order if self.layers[n].operation in WEIGHTED)
+        return tuple(f"{name}.weight" for name in weighted)
+
+    @cached_property
+    def symbols(self) -> Mapping[str, int]:
+        """The size of every symbol: the widths, and each convolution's kernel."""
+        kernels = {kernel_symbol(n): y.kernel for n, y in self.layers.items() if y.operation == "conv"}
+        return MappingProxyType({**self.widths, **kernels})
+
+    def shape(self, tensor: str) -> Shape:
+        """The shape of a tensor by name."""
+        return tuple(self.symbols[axis.symbol] * axis.repeat for axis in self.tensors[tensor])
+
+    @cached_property
+    def input(self) -> str:
+        """The name of the input layer."""
+        return next(n for n, layer in self.layers.items() if layer.operation == "input")
+
+    @cached_property
+    def output(self) -> str:
+        """The name of the layer whose output are the logits."""
+        return next(n for n in self.layers if self.graph.out_degree(n) == 0)
+
+    @property
+    def classes(self) -> int:
+        """The number of logits."""
+        return self.shapes[self.output][0]
+
+    @cached_property
+    def free_symbols(self) -> tuple[str, ...]:
+        """Width symbols that may change size: all but the input's and the logits', as they run."""
+        fixed = {self.layers[self.input].width, self.unit_axes[self.output].symbol}
+        made = (self.layers[name].width for name in self.order)
+        return tuple(dict.fromkeys(s for s in made if s and s not in fixed))
+
+    @cached_property
+    def depth(self) -> int:
+        """Weight layers on the longest path from input to logits."""
+        depths: dict[str, int] = {}
+        for name in self.order:
+            layer = self.layers[name]
+            before = max((depths[i] for i in layer.inputs), default=0)
+            depths[name] = before + (layer.operation in WEIGHTED)
+        return depths[self.output]
+
+    @cached_property
+    def canonical(self) -> str:
+        """The one text of this architecture: JSON with sorted keys and every field written out."""
+        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the canonical text, hexadecimal."""
+        return hashlib.sha256(self.canonical.encode()).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Architecture) and self.canonical == other.canonical
+
+    def __hash__(self) -> int:
+        return hash(self.canonical)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; `from_dict` is its inverse."""
+        return {
+            "format": FORMAT,
+            "spatial": list(self.spatial),
+            "widths": dict(self.widths),
+            "layers": {
+                n: asdict(layer) | {"inputs": list(layer.inputs)} for n, layer in self.layers.items()
+            },
+        }
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> "Architecture":
+        """The architecture that `to_dict` wrote. Raises `InputError` where the data are not one."""
+        if data.get("format") != FORMAT:
+            raise InputError(f"architecture format must be {FORMAT}, got {data.get('format')!r}")
+        try:
+            layers = {
+                str(name): Layer(**{**fields, "inputs": tuple(fields["inputs"])})
+                for name, fields in data["layers"].items()
+            }
+            widths = {str(s): int(n) for s, n in data["widths"].items()}
+            return Architecture(layers, widths, tuple(int(n) for n in data["spatial"]))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"not an architecture: {error!r}") from None
+
+    def edit(
+        self, layers: Mapping[str, Layer] | None = None, widths: Mapping[str, int] | None = None
+    ) -> "Architecture":
+        """A new architecture with these layers and widths added or replaced."""
+        return replace(
+            self, layers={**self.layers, **(layers or {})}, widths={**self.widths, **(widths or {})}
+        )
+
+
+def _check_names(architecture: Architecture) -> None:
+    for name in (*architecture.layers, *architecture.widths):
+        if not NAME.fullmatch(name):
+            raise InputError(f"names are letters, digits, _ and single dots, got {name!r}")
+    for symbol, size in architecture.widths.items():
+        if size < 1:
+            raise InputError(f"width {symbol} must be >= 1, got {size}")
+    used = {layer.width for layer in architecture.layers.values()} - {""}
+    if used != set(architecture.widths):
+        odd = sorted(used ^ set(architecture.widths))
+        raise InputError(f"layers and widths must name the same symbols; only one has {odd}")
+    if len(architecture.spatial) not in (0, 2) or any(n < 1 for n in architecture.spatial):
+        raise InputError(f"spatial must be () or (height, width), got {architecture.spatial}")
+
+
+def _check_graph(architecture: Architecture) -> None:
+    for name, layer in architecture.layers.items():
+        for source in layer.inputs:
+            if source not in architecture.layers:
+                raise InputError(f"layer {name} reads {source!r}, which does not exist")
+    graph = architecture.graph
+    if not nx.is_directed_acyclic_graph(graph):
+        raise InputError(f"layers form a cycle: {nx.find_cycle(graph)}")
+    inputs = [n for n, layer in architecture.layers.items() if layer.operation == "input"]
+    outputs = [n for n in graph if graph.out_degree(n) == 0]
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise InputError(f"needs one input and one output, got {inputs} and {outputs}")
+    if architecture.layers[outputs[0]].operation != "linear":
+        raise InputError(f"the last layer {outputs[0]} must be linear: it makes the logits")

@@ -1,0 +1,115 @@
+"""`recursive-lth grow`: the main job."""
+
+import json as json_text
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from recursive_lth import shelf
+from recursive_lth.cli import options, screen
+from recursive_lth.cli.progress import following
+from recursive_lth.cli.show import as_json, print_tables
+from recursive_lth.config import Experiment
+from recursive_lth.config_file import experiment_to_toml
+from recursive_lth.report.quantities import count, operations, percent
+from recursive_lth.report.record import read_run
+from recursive_lth.report.table import describe_growth
+
+EXAMPLES = """Examples:
+  recursive-lth grow
+  recursive-lth grow grow_digits --seed 1 --set budget.generations=3
+  recursive-lth grow my_experiment.toml --data my_data.npz --out results
+  recursive-lth grow --dry-run
+"""
+Name = Annotated[str, Parameter(help="An experiment's name from `list`, or a FILE.toml.")]
+
+
+def grow(
+    experiment: Name = "grow_digits",
+    /,
+    *,
+    data: options.Data = None,
+    data_dir: options.DataDir = None,
+    out: options.Out = Path("runs"),
+    seed: options.Seed = None,
+    device: options.Device = "auto",
+    settings: options.Settings = None,
+    resume: options.Resume = "auto",
+    dry_run: options.DryRun = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Search for deeper, better, smaller winning tickets by growing them recursively.
+
+    The same command goes on where it was stopped; a finished run is shown, not run again.
+    """
+    chosen = shelf.load_experiment(experiment, _settings(settings, data, seed))
+    if dry_run:
+        _print_plan(chosen, data_dir, out, json)
+        return
+    from recursive_lth import api
+
+    with following(screen.console(stderr=True), is_quiet=quiet) as (watch, say):
+        for generation in api.grow(
+            chosen, data_dir=data_dir, out=out, device=device, resume=resume, watch=watch
+        ):
+            say(found(generation.to_dict()))
+    record = read_run(api.run_folder(chosen, out))
+    if json:
+        screen.print_json(as_json(record))
+        return
+    console = screen.console()
+    print_tables(console, record)
+    summary = record.summary or {}
+    console.print(f"stopped because {summary['stopped_because']}")
+    console.print(f"tickets  {record.folder / 'tickets'}")
+    console.print(f"report   {record.folder / 'report.html'}")
+
+
+def found(line: dict[str, Any]) -> str:
+    """One line about a ticket just found."""
+    numbers = f"{percent(line['val_accuracy'])}  {count(line['remaining_weights'])} weights"
+    return (
+        f"generation {line['generation']}: {describe_growth(line)}  {numbers}  "
+        f"depth {line['depth']}  {line['verdict']}"
+    )
+
+
+def _settings(settings: list[str] | None, data: str | None, seed: int | None) -> list[str]:
+    """All overrides in the order of their strength: --set, then the options with their own name."""
+    more = [] if data is None else [f"data.name={json_text.dumps(data)}"]
+    return [*(settings or []), *more, *([] if seed is None else [f"seed={seed}"])]
+
+
+def _print_plan(experiment: Experiment, data_dir: Path | None, out: Path, as_json: bool) -> None:
+    """Print the resolved experiment and what it costs at most; the text is TOML itself."""
+    from recursive_lth import api
+    from recursive_lth.search.check import check_names
+    from recursive_lth.search.plan import plan
+    from recursive_lth.training import datasets
+    from recursive_lth.training.device import choose
+    from recursive_lth.training.split import split
+
+    check_names(experiment)
+    dataset = datasets.load(experiment.data.name, data_dir)
+    parts = split(dataset, experiment.data, experiment.seed, choose("cpu"))
+    cost = plan(experiment, dataset.sample_shape, dataset.classes, len(parts.train))
+    folder = api.run_folder(experiment, out)
+    text = experiment_to_toml(experiment)
+    if as_json:
+        screen.print_json({"folder": str(folder), "experiment": tomllib.loads(text), "plan": cost})
+        return
+    start = cost["start"]
+    print(
+        text,
+        f"# starts as {start['architecture']}: depth {start['depth']}, "
+        f"{count(start['weights'])} weights, {operations(start['multiply_adds'])} multiply-adds",
+        f"# at most {cost['generations']} generations, {cost['epochs']:g} epochs of "
+        f"{cost['training_samples']} samples, {cost['training_steps']} steps, "
+        f"{operations(cost['training_multiply_adds'])} multiply-adds",
+        f"# folder {folder}",
+        sep="\n",
+    )

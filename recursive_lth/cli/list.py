@@ -1,0 +1,66 @@
+"""`recursive-lth list`: what can be run, and what was."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from recursive_lth import shelf
+from recursive_lth.cli import screen
+from recursive_lth.cli.options import Debug, Json, Out
+from recursive_lth.cli.runs import run_folders, state
+from recursive_lth.errors import InputError
+from recursive_lth.report.record import read_run
+from recursive_lth.report.table import Table
+
+EXAMPLES = """Examples:
+  recursive-lth list
+  recursive-lth list --out results --json
+"""
+OWN_DATA = "your own: arrays train_images, train_labels, test_images, test_labels"
+
+
+def list_all(*, out: Out = Path("runs"), json: Json = False, debug: Debug = False) -> None:
+    """List experiments, search spaces, networks, data sets, and the runs in --out."""
+    found = {
+        "experiments": _experiments(),
+        "search_spaces": _spaces(),
+        "architectures": _architectures(),
+        "data": {**shelf.DATA_SETS, "FILE.npz": OWN_DATA},
+        "runs": {str(folder): _state(folder) for folder in run_folders(out)},
+    }
+    if json:
+        screen.print_json(found)
+        return
+    console = screen.console()
+    for title, rows in found.items():
+        name = f"runs in {out}" if title == "runs" else title.replace("_", " ")
+        if not rows:
+            console.print(f"{name}: none yet; `recursive-lth grow` makes one\n")
+            continue
+        screen.print_table(console, name, Table(["", ""], [[*row] for row in rows.items()]))
+
+
+def _experiments() -> dict[str, str]:
+    return {name: shelf.load_experiment(name).claim.strip() for name in shelf.names("experiment")}
+
+
+def _spaces() -> dict[str, str]:
+    return {name: shelf.load_space(name).description for name in shelf.names("search space")}
+
+
+def _architectures() -> dict[str, str]:
+    from recursive_lth.architecture.zoo import ARCHITECTURES
+
+    return {name: _first_line(build) for name, build in ARCHITECTURES.items()}
+
+
+def _first_line(function: Any) -> str:
+    return " ".join((function.__doc__ or "").split("\n\n")[0].split())
+
+
+def _state(folder: Path) -> str:
+    """The state of a run; one that cannot be read says so, and the others are still listed."""
+    try:
+        return state(read_run(folder))
+    except (InputError, OSError, tomllib.TOMLDecodeError) as error:
+        return f"cannot be read: {error}"

@@ -1,0 +1,59 @@
+"""The options that commands share; each command takes those that do something in it."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+PREFIX = "RECURSIVE_LTH_"
+
+
+def _option(name: str, help: str, **more: Any) -> Parameter:  # noqa: A002 (cyclopts' word)
+    """An option, and the environment variable of its name."""
+    variable = f"{PREFIX}{name.removeprefix('--').replace('-', '_').upper()}"
+    return Parameter(name=name, help=help, env_var=variable, show_env_var=False, **more)
+
+
+def _flag(name: str, help: str) -> Parameter:  # noqa: A002
+    return _option(name, help, negative="", show_default=False)
+
+
+def _split_settings(kind: Any, text: str, *, delimiter: str | None = None) -> list[str]:
+    """Settings in an environment variable, parted by semicolons: values may hold spaces."""
+    return [part.strip() for part in text.split(";") if part.strip()]
+
+
+Data = Annotated[
+    str | None,
+    _option("--data", "A name from `list`, or a file of your own.", metavar="NAME or FILE.npz"),
+]
+DataDir = Annotated[
+    Path | None, _option("--data-dir", "Where data sets lie; missing ones are fetched to it.")
+]
+Out = Annotated[Path, _option("--out", "The folder that holds the runs.")]
+Seed = Annotated[int | None, _option("--seed", "Root seed of all that is random.")]
+Device = Annotated[str, _option("--device", "auto, cpu, cuda, cuda:1 or mps.", metavar="DEVICE")]
+Settings = Annotated[
+    list[str] | None,
+    _option(
+        "--set",
+        "Any value of the experiment; repeatable (in RECURSIVE_LTH_SET parted by semicolons).",
+        metavar="SECTION.KEY=VALUE",
+        negative="",
+        env_var_split=_split_settings,
+    ),
+]
+Resume = Annotated[
+    Literal["auto", "never", "must"],
+    _option(
+        "--resume",
+        "auto: go on where this experiment stopped; never: begin anew; must: never begin anew.",
+    ),
+]
+DryRun = Annotated[
+    bool, _flag("--dry-run", "Print the resolved experiment and what it costs; run nothing.")
+]
+BatchSize = Annotated[int, _option("--batch-size", "Samples in a batch whose time is measured.")]
+Json = Annotated[bool, _flag("--json", "Print one JSON document, and nothing else.")]
+Quiet = Annotated[bool, _flag("--quiet", "No progress, only the result.")]
+Debug = Annotated[bool, _flag("--debug", "Show the traceback of an error.")]

@@ -1,0 +1,99 @@
+"""A run as it happens, on standard error: a live bar in a terminal, else a line a phase."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.text import Text
+
+from recursive_lth.report.quantities import count, duration, percent
+
+if TYPE_CHECKING:
+    from recursive_lth.search.progress import Progress as Place
+
+VERBS = {
+    "train": "training",
+    "judge": "judging candidate",
+    "grow": "training what has grown",
+    "prune": "pruning",
+    "certify": "certifying the growth",
+}
+Report = Callable[[str], None]  # print a line that stays
+
+
+@contextmanager
+def following(console: Console, *, is_quiet: bool) -> Iterator[tuple[Any, Report]]:
+    """A watch for `grow` and a function that prints lasting lines; both mute when quiet."""
+    if is_quiet:
+        yield None, lambda line: None
+    elif console.is_terminal:
+        with _live(console) as pair:
+            yield pair
+    else:
+        yield _line_watch(console), console.print
+
+
+@contextmanager
+def _live(console: Console) -> Iterator[tuple[Any, Report]]:
+    """Two lines that are redrawn: what is done now, and a bar with the time left."""
+    bar = Progress(
+        BarColumn(bar_width=40), TaskProgressColumn(), TextColumn("{task.fields[left]}"),
+        console=console,
+    )  # fmt: skip
+    task = bar.add_task("", total=1.0, left="")
+    left = _clock()
+    with Live(bar, console=console, transient=True, refresh_per_second=8) as live:
+
+        def watch(place: "Place") -> None:
+            bar.update(task, completed=place.done, left=left(place.done))
+            live.update(Group(Text(describe(place), no_wrap=True, overflow="ellipsis"), bar))
+
+        yield watch, console.print
+
+
+def _line_watch(console: Console) -> Callable[["Place"], None]:
+    """A watch that prints a line whenever another phase or candidate begins."""
+    last: tuple[Any, ...] = ()
+    left = _clock()
+
+    def watch(place: "Place") -> None:
+        nonlocal last
+        now = (place.generation, place.phase, place.candidate)
+        if now != last and place.phase in VERBS:
+            last = now
+            console.print(f"{place.done:4.0%}  {describe(place)}  {left(place.done)}".rstrip())
+
+    return watch
+
+
+def _clock() -> Callable[[float], str]:
+    """A function of the share done: the time left in words, by the speed since its first call."""
+    first: tuple[float, float] | None = None
+
+    def left(done: float) -> str:
+        nonlocal first
+        now = monotonic()
+        if first is None:
+            first = (now, done)
+        elapsed, gained = now - first[0], done - first[1]
+        if elapsed < 1 or gained < 0.01 or done >= 1:
+            return ""
+        return f"about {duration(elapsed * (1 - done) / gained)} left"
+
+    return left
+
+
+def describe(place: "Place") -> str:
+    """Where a run is, in one line: generation, phase, candidate, accuracy, weights, depth."""
+    doing = VERBS.get(place.phase, "")
+    if place.candidate == 0:
+        doing = "judging not growing"
+    elif place.candidate is not None:
+        doing += f" {place.candidate} of {place.candidates}"
+    accuracy = "" if place.val_accuracy is None else f"  {percent(place.val_accuracy)}"
+    size = f"{count(place.remaining_weights)} weights  depth {place.depth}"
+    return f"generation {place.generation} of {place.generations}  {doing}{accuracy}  {size}"

@@ -1,0 +1,26 @@
+"""`recursive-lth report`: the HTML page of a run, written anew."""
+
+from pathlib import Path
+
+from recursive_lth.cli import screen
+from recursive_lth.cli.options import Debug, Json, Out
+from recursive_lth.cli.runs import find_run
+from recursive_lth.cli.show import Run
+
+EXAMPLES = """Examples:
+  recursive-lth report grow_digits
+  recursive-lth report runs/grow_digits-0123456789ab --json
+"""
+
+
+def report(
+    run: Run, /, *, out: Out = Path("runs"), json: Json = False, debug: Debug = False
+) -> None:
+    """Write a run's report.html anew and say where it is; an unfinished run has one too."""
+    from recursive_lth.report.page import write_report
+
+    path = write_report(find_run(run, out))
+    if json:
+        screen.print_json({"report": str(path)})
+    else:
+        screen.console().print(str(path))

@@ -1,0 +1,43 @@
+"""Finding runs: by the path of a folder, or by the beginning of its name in --out."""
+
+from pathlib import Path
+
+from recursive_lth.errors import InputError
+from recursive_lth.report.record import RunRecord
+
+EXPERIMENT = "experiment.toml"
+
+
+def run_folders(out: Path) -> list[Path]:
+    """The folders of runs in `out`, sorted by name; [] where there is no such folder."""
+    return sorted(path.parent for path in out.glob(f"*/{EXPERIMENT}"))
+
+
+def find_run(run: str, out: Path) -> Path:
+    """The folder that `run` names: a path, or what begins exactly one folder's name in `out`.
+
+    Raises `InputError` listing what it may have meant.
+    """
+    if run and (Path(run) / EXPERIMENT).is_file():
+        return Path(run)
+    folders = run_folders(out)
+    found = [folder for folder in folders if folder.name.startswith(run)]
+    exact = [folder for folder in found if folder.name == run]
+    if len(exact or found) == 1:
+        return (exact or found)[0]
+    if found:
+        raise InputError(
+            f"{run!r} begins {len(found)} runs: choose from {', '.join(f.name for f in found)}"
+        )
+    known = ", ".join(folder.name for folder in folders) or "none"
+    raise InputError(f"no run {run!r} in {out} (there: {known}): give a run's folder, or --out")
+
+
+def state(record: RunRecord) -> str:
+    """How far a run came, in words."""
+    tickets = record.generations
+    if record.summary is not None:
+        return f"finished, {len(tickets)} tickets"
+    if not tickets:
+        return "begun, no ticket yet"
+    return f"unfinished, {len(tickets)} tickets; the same `grow` command goes on"

@@ -1,0 +1,72 @@
+"""`recursive-lth show`: a run in the terminal."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from recursive_lth.cli import screen
+from recursive_lth.cli.options import Debug, Json, Out
+from recursive_lth.cli.runs import find_run, state
+from recursive_lth.report import standing
+from recursive_lth.report.quantities import count, percent
+from recursive_lth.report.record import RunRecord, read_run
+from recursive_lth.report.table import Table, front_table, lineage_table
+
+EXAMPLES = """Examples:
+  recursive-lth show grow_digits
+  recursive-lth show runs/grow_digits-0123456789ab --json
+"""
+FROM_SUMMARY = ("stopped_because", "cost", "versions", "machine")  # null while it is unfinished
+BAR = 20  # characters of a full density bar
+Run = Annotated[str, Parameter(help="A run's folder, or how its name in --out begins.")]
+
+
+def show(run: Run, /, *, out: Out = Path("runs"), json: Json = False, debug: Debug = False) -> None:
+    """Show a run, finished or not: its tickets, its Pareto front, where the best one is dense."""
+    record = read_run(find_run(run, out))
+    if json:
+        screen.print_json(as_json(record))
+        return
+    console = screen.console()
+    claim = str(record.experiment.get("claim", "")).strip()
+    console.print(f"{record.folder} ({state(record)})", *([claim] if claim else []), "", sep="\n")
+    print_tables(console, record)
+    best = standing.best(record)
+    if best is not None:
+        screen.print_table(console, "where the best ticket is dense", density_table(best))
+
+
+def print_tables(console: Console, record: RunRecord) -> None:
+    """Print the lineage and the Pareto front."""
+    best = standing.best(record)
+    front = front_table(standing.front(record), best=best["digest"] if best else "")
+    screen.print_table(console, "lineage", lineage_table(record.generations))
+    screen.print_table(console, "Pareto front: accuracy, remaining weights, depth", front)
+
+
+def density_table(line: Mapping[str, Any]) -> Table:
+    """A row for each prunable layer of a ticket, with a bar as long as its density."""
+    rows = []
+    for layer, cell in line["layers"].items():
+        density = cell["remaining"] / cell["weights"]
+        bar = "█" * max(1, round(BAR * density)) if cell["remaining"] else ""
+        remaining = f"{count(cell['remaining'])} of {count(cell['weights'])}"
+        rows.append([layer, remaining, percent(density, digits=1), bar])
+    return Table(["layer", "weights", "density", ""], rows)
+
+
+def as_json(record: RunRecord) -> dict[str, Any]:
+    """The whole record as one JSON document; the front and the best ticket by digest."""
+    best = standing.best(record)
+    return {
+        "folder": str(record.folder),
+        "is_finished": record.summary is not None,
+        "experiment": record.experiment,
+        "tickets": record.generations,
+        "best": best["digest"] if best else None,
+        "front": [line["digest"] for line in standing.front(record)],
+        **{key: (record.summary or {}).get(key) for key in FROM_SUMMARY},
+    }

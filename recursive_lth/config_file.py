@@ -1,0 +1,119 @@
+"""Experiments as TOML: strict reading that names key and cure, overrides, and full writing."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import tomli_w
+
+from recursive_lth.config import FORMAT, Experiment, Space, nearest
+from recursive_lth.errors import InputError
+
+T = TypeVar("T")
+TYPE_NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises `InputError` with file, line and what is wrong."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"no file {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path}: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path} is not TOML: {error}") from None
+
+
+def experiment_from(data: Mapping[str, Any]) -> Experiment:
+    """The experiment that plain TOML values describe; unknown keys and wrong types are refused."""
+    values = dict(data)
+    written = values.pop("format", FORMAT)
+    if written != FORMAT:
+        raise InputError(f"format must be {FORMAT}, got {written!r}: write the experiment anew")
+    return _build(Experiment, values, "")
+
+
+def space_from(data: Mapping[str, Any]) -> Space:
+    """The search space that plain TOML values describe."""
+    return _build(Space, data, "space.")
+
+
+def experiment_to_toml(experiment: Experiment) -> str:
+    """The full, resolved experiment as TOML; `experiment_from` reads it back equal."""
+    return tomli_w.dumps({"format": FORMAT, **_plain(asdict(experiment))})
+
+
+def override(data: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
+    """The data with `section.key=value` settings laid over; values are TOML, else plain text.
+
+    >>> override({"training": {"epochs": 3}}, ["training.epochs=5", "data.name=mnist"])
+    {'training': {'epochs': 5}, 'data': {'name': 'mnist'}}
+    """
+    result = {key: dict(v) if isinstance(v, Mapping) else v for key, v in data.items()}
+    for setting in settings:
+        path, separator, text = setting.partition("=")
+        keys = path.strip().split(".")
+        if not separator or not all(keys) or len(keys) > 2:
+            raise InputError(f"--set needs section.key=value, got {setting!r}")
+        table = result
+        for key in keys[:-1]:
+            table = table.setdefault(key, {})
+            if not isinstance(table, dict):
+                raise InputError(f"--set {path}: {key} is a value, not a section")
+        table[keys[-1]] = _value(text.strip())
+    return result
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items() if item is not None}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _build(kind: type[T], data: Any, path: str) -> T:
+    """A dataclass from a table. `path` is the dotted way to it, with a trailing dot."""
+    if not isinstance(data, Mapping):
+        raise InputError(f"{path.rstrip('.')} must be a section of keys, got {data!r}")
+    hints = get_type_hints(kind)
+    known = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+    for key in data:
+        if key not in known:
+            raise InputError(f"unknown key {path}{key}: {nearest(str(key), known)}")
+    return kind(**{key: _convert(hints[key], value, f"{path}{key}") for key, value in data.items()})
+
+
+def _convert(kind: Any, value: Any, path: str) -> Any:
+    """A TOML value as the type a field wants. Raises `InputError` naming the key."""
+    if is_dataclass(kind) and isinstance(kind, type):
+        return _build(kind, value, f"{path}.")
+    if isinstance(kind, UnionType):
+        return _convert(next(k for k in get_args(kind) if k is not NoneType), value, path)
+    if get_origin(kind) is tuple:
+        return _convert_list(get_args(kind), value, path)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind is float and is_number:
+        return float(value)
+    if type(value) is not kind:
+        raise InputError(f"{path} must be {TYPE_NAMES[kind]}, got {value!r}")
+    return value
+
+
+def _convert_list(kinds: tuple[Any, ...], value: Any, path: str) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise InputError(f"{path} must be a list, got {value!r}")
+    if kinds[-1] is not Ellipsis and len(value) != len(kinds):
+        raise InputError(f"{path} must have {len(kinds)} entries, got {value!r}")
+    return tuple(_convert(kinds[0], item, f"{path}[{i}]") for i, item in enumerate(value))

@@ -1,0 +1,1 @@
+"""Growing a ticket: operators propose a morph, initialisations and masks fill what is new."""

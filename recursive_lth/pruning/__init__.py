@@ -1,0 +1,1 @@
+"""Cutting a trained network to a ticket: score, select, rewind."""

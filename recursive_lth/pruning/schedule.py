@@ -1,0 +1,75 @@
+"""How many weights each round removes, and from which group of layers they compete."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from recursive_lth.architecture.cost import size
+from recursive_lth.architecture.graph import Architecture
+from recursive_lth.config import Pruning
+from recursive_lth.ticket.masks import counts
+from recursive_lth.ticket.ticket import Ticket
+
+
+SCOPES = {"global": "all layers compete", "per_layer": "each layer loses its own share"}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Tensors whose weights compete with one another, and how many of them go."""
+
+    names: tuple[str, ...]
+    remove: int
+
+
+def target(architecture: Architecture, pruning: Pruning) -> int:
+    """How many weights shall remain in all at a generation's end; 0 where only rounds count."""
+    if pruning.target_density:
+        whole = sum(size(architecture, name) for name in architecture.prunable)
+        return max(1, round(pruning.target_density * whole))
+    return pruning.target_weights
+
+
+def next_round(ticket: Ticket, pruning: Pruning, *, done: int) -> tuple[Group, ...]:
+    """What the round after `done` rounds of a generation removes; () where it is finished.
+
+    Each group loses round(rate * remaining), never more than the layers' floors allow; the last
+    round stops exactly at the target. With a rate of its own the output layer is a group of its
+    own under the global scope too (Frankle & Carbin 2019 prune it at half the rate).
+    """
+    kept = counts(ticket.masks)
+    excess = sum(kept.values()) - target(ticket.architecture, pruning)
+    if (pruning.rounds and done >= pruning.rounds) or excess <= 0:
+        return ()
+    groups = _groups(ticket.architecture, pruning, kept)
+    wanted = sum(group.remove for group in groups)
+    if wanted > excess:
+        shares = _apportion([group.remove for group in groups], excess)
+        groups = [Group(g.names, share) for g, share in zip(groups, shares, strict=True)]
+    return tuple(group for group in groups if group.remove > 0)
+
+
+def _groups(architecture: Architecture, pruning: Pruning, kept: Mapping[str, int]) -> list[Group]:
+    output = f"{architecture.output}.weight"
+    if pruning.scope == "per_layer":
+        members = [(name,) for name in architecture.prunable]
+    elif pruning.output_rate is None:
+        members = [tuple(architecture.prunable)]
+    else:
+        members = [tuple(n for n in architecture.prunable if n != output), (output,)]
+    groups = []
+    for names in members:
+        own = pruning.output_rate if names == (output,) else None
+        rate = pruning.rate if own is None else own
+        free = sum(max(0, kept[name] - pruning.layer_floor) for name in names)
+        groups.append(Group(names, min(free, round(rate * sum(kept[name] for name in names)))))
+    return groups
+
+
+def _apportion(wishes: list[int], total: int) -> list[int]:
+    """Whole shares of `total` in proportion to `wishes`, by the largest remainder."""
+    whole = sum(wishes)
+    shares = [wish * total // whole for wish in wishes]
+    by_remainder = sorted(range(len(wishes)), key=lambda i: (-(wishes[i] * total % whole), i))
+    for i in by_remainder[: total - sum(shares)]:
+        shares[i] += 1
+    return shares

@@ -1,0 +1,63 @@
+"""Every figure of a report, as SVG text."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from recursive_lth.report.candidates import draw_candidates
+from recursive_lth.report.curves import draw_curves
+from recursive_lth.report.density import draw_density
+from recursive_lth.report.growth_drawing import draw_growth, draw_network
+from recursive_lth.report.progress import draw_accuracy
+from recursive_lth.report.record import RunRecord
+from recursive_lth.report.standing import best
+from recursive_lth.report.table import describe_growth
+from recursive_lth.report.tree import draw_tree
+
+MOST_OPEN = 3  # growths that a reader need not unfold
+
+
+class GrowthFigure(NamedTuple):
+    """One growth drawn; `is_open` says whether the page shows it unasked."""
+
+    title: str
+    is_accepted: bool
+    is_open: bool
+    svg: str
+
+
+def draw_figures(record: RunRecord) -> dict[str, str]:
+    """The SVG of each figure of `FIGURES` that has something to show."""
+    if not record.generations:
+        return {}
+    drawn = {name: draw(record) for name, draw in FIGURES.items()}
+    return {name: svg for name, svg in drawn.items() if svg is not None}
+
+
+def draw_growths(record: RunRecord) -> list[GrowthFigure]:
+    """A drawing for each growth, in the order they were made; of one network where none grew."""
+    by_digest = {line["digest"]: line for line in record.generations}
+    grown = [line for line in record.generations if line["growth"] and line["parent"] in by_digest]
+    newest = next((line for line in reversed(grown) if line["accepted"]), None)
+    drawings = [
+        GrowthFigure(
+            title=f"Generation {line['generation']}: {describe_growth(line)}",
+            is_accepted=line["accepted"],
+            is_open=line is newest or (line["accepted"] and len(grown) <= MOST_OPEN),
+            svg=draw_growth(by_digest[line["parent"]], line),
+        )
+        for line in grown
+    ]
+    if not drawings and record.generations:
+        line = best(record) or record.generations[0]
+        title = f"Generation {line['generation']}: the network, which has not grown"
+        drawings = [GrowthFigure(title, True, True, draw_network(line))]
+    return drawings
+
+
+FIGURES: dict[str, Callable[[RunRecord], str | None]] = {
+    "accuracy": draw_accuracy,
+    "tree": draw_tree,
+    "candidates": draw_candidates,
+    "density": draw_density,
+    "curves": draw_curves,
+}

@@ -1,0 +1,84 @@
+"""A run's folder, read: its experiment, the tickets of its lineage, its curves and its summary."""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recursive_lth.errors import DamagedFileError, InputError
+from recursive_lth.files import read_json, read_lines
+
+REQUIRED = (
+    *("digest", "parent", "generation", "operator", "growth", "depth", "weights"),
+    *("remaining_weights", "density", "remaining_multiply_adds", "val_accuracy"),
+    *("val_calibrated_loss", "test_accuracy", "accepted", "verdict", "training_cost"),
+    *("certificate", "candidates", "layers", "architecture"),
+)
+POINT = ("generation", "phase", "candidate", "round", "step", "val_loss", "val_accuracy")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What a run's folder says; `summary` is None while the run is unfinished.
+
+    `generations` are the lines of the lineage in the order they were written, with the test
+    accuracies of the summary where there is one; `metrics` are the points of the curves.
+    """
+
+    folder: Path
+    experiment: dict[str, Any]
+    generations: list[dict[str, Any]]
+    metrics: list[dict[str, Any]]
+    summary: dict[str, Any] | None
+
+
+def read_run(folder: Path) -> RunRecord:
+    """The record of the run in `folder`, finished or not; a last line still being written is left.
+
+    Raises `InputError` where the folder is not a run's, `DamagedFileError` where a file in it is
+    not what a run writes.
+    """
+    cure = "give the folder that `grow` made, such as runs/NAME-DIGEST"
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder: {cure}")
+    if not (folder / "experiment.toml").is_file():
+        raise InputError(f"{folder} is not a run's folder, it has no experiment.toml: {cure}")
+    summary = _read_summary(folder / "summary.json")
+    lineage = read_lines(folder / "lineage.jsonl")
+    return RunRecord(
+        folder=folder,
+        experiment=_read_experiment(folder / "experiment.toml"),
+        generations=_check(folder, REQUIRED, lineage if summary is None else summary["tickets"]),
+        metrics=_check(folder, POINT, read_lines(folder / "metrics.jsonl")),
+        summary=summary,
+    )
+
+
+def _read_experiment(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DamagedFileError(f"{path} is not TOML ({error}): run the experiment again") from None
+
+
+def _read_summary(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    summary = read_json(path)
+    if not isinstance(summary, dict) or not isinstance(summary.get("tickets"), list):
+        raise DamagedFileError(f"{path} has no list of tickets: delete it and resume the run")
+    return summary
+
+
+def _check(folder: Path, keys: Sequence[str], lines: list[Any]) -> list[dict[str, Any]]:
+    """The lines as they are. Raises `DamagedFileError` where one lacks a key that figures need."""
+    for line in lines:
+        known = line if isinstance(line, dict) else {}
+        missing = [key for key in keys if key not in known]
+        if missing:
+            raise DamagedFileError(
+                f"{folder}: a line of its lineage or metrics lacks {', '.join(missing)}: "
+                "run it again with --resume never"
+            )
+    return lines

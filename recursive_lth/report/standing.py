@@ -1,0 +1,52 @@
+"""Where each ticket of a run stands: the start, the accepted, the best, the Pareto front."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from recursive_lth.report.record import RunRecord
+
+Line = dict[str, Any]  # one line of the lineage
+
+
+def accepted(generations: Sequence[Line]) -> list[Line]:
+    """The accepted tickets, in the order they were found."""
+    return [line for line in generations if line["accepted"]]
+
+
+def start(generations: Sequence[Line]) -> Line | None:
+    """Ticket 0, the dense network that the run began with; None before it is trained."""
+    return next((line for line in generations if line["generation"] == 0), None)
+
+
+def best(record: RunRecord) -> Line | None:
+    """The run's best ticket: its summary's, or so far the accepted one of best accuracy.
+
+    Accuracy is on validation data, ties go to the lower calibrated loss, and ticket 0 is not
+    eligible. None while no ticket was accepted.
+    """
+    if record.summary is not None:
+        found = record.summary.get("best")
+        return next((line for line in record.generations if line["digest"] == found), None)
+    tickets = [line for line in accepted(record.generations) if line["generation"] >= 1]
+    return max(
+        tickets, key=lambda line: (line["val_accuracy"], -line["val_calibrated_loss"]), default=None
+    )
+
+
+def front(record: RunRecord) -> list[Line]:
+    """The accepted tickets that no other beats in accuracy, size and depth together."""
+    if record.summary is not None:
+        digests = set(record.summary.get("front", []))
+        return [line for line in record.generations if line["digest"] in digests]
+    tickets = accepted(record.generations)
+    return [line for line in tickets if not any(_beats(other, line) for other in tickets)]
+
+
+def _beats(one: Line, other: Line) -> bool:
+    """Whether `one` is nowhere worse and somewhere better: higher, smaller, deeper."""
+    pairs = list(zip(_goods(one), _goods(other), strict=True))
+    return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
+
+
+def _goods(line: Line) -> tuple[float, int, int]:
+    return line["val_accuracy"], -line["remaining_weights"], line["depth"]

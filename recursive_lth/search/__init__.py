@@ -1,0 +1,1 @@
+"""The gardener: proposes growth, judges it, accepts tickets, and keeps their lineage."""

@@ -1,0 +1,89 @@
+"""One prune-and-grow turn in numbers, as the lineage file holds it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from recursive_lth.errors import DamagedFileError
+
+Status = Literal["chosen", "judged", "stopped", "repeated", "failed"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One growth that was tried, or number 0: not growing.
+
+    `loss` is the temperature-calibrated validation loss after the short training, `gain` how much
+    lower it is than that of not growing, `rungs` the gain at each rung it reached. `asked` is what
+    the policy proposed, `growth` what became of it. One `repeated` comes to the
+    same growth as an earlier one and bears its numbers, at no cost.
+    """
+
+    number: int
+    asked: Mapping[str, Any] | None
+    growth: Mapping[str, Any] | None
+    status: Status
+    loss: float | None
+    gain: float | None
+    accuracy: float | None
+    rungs: tuple[float, ...]
+    epochs: float
+    training_cost: int
+    training_steps: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Generation:
+    """The numbers and digests of one ticket. Field names are stable: other programs read them.
+
+    Accuracies are fractions; costs are multiply-adds by the convention of `architecture.cost`;
+    `training_cost` and `training_steps` count the whole run up to and including this ticket,
+    candidates too.
+    """
+
+    digest: str
+    parent: str
+    generation: int
+    operator: str
+    growth: Mapping[str, Any] | None
+    depth: int
+    widths: Mapping[str, int]
+    parameters: int
+    remaining_parameters: int
+    weights: int
+    remaining_weights: int
+    density: float
+    multiply_adds: int
+    remaining_multiply_adds: int
+    val_accuracy: float
+    val_loss: float
+    val_calibrated_loss: float
+    temperature: float
+    test_accuracy: float | None
+    accepted: bool
+    verdict: str
+    training_cost: int
+    training_steps: int
+    seconds: float
+    certificate: Mapping[str, Any] | None
+    candidates: tuple[Candidate, ...]
+    layers: Mapping[str, Mapping[str, int]]
+    architecture: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(row: Mapping[str, Any]) -> "Generation":
+        """The generation of a lineage line. Raises `DamagedFileError` where a field is missing."""
+        try:
+            known = {f.name: row[f.name] for f in fields(Generation)}
+            tried = [Candidate(**c | {"rungs": tuple(c["rungs"])}) for c in row["candidates"]]
+        except (KeyError, TypeError) as error:
+            raise DamagedFileError(
+                f"a lineage line lacks {error}: it was written by another version; run anew with "
+                "--resume never"
+            ) from None
+        return Generation(**known | {"candidates": tuple(tried)})

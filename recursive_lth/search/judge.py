@@ -1,0 +1,202 @@
+"""Judging growths: short trainings of the same parent on the same batches in the same order.
+
+The measure is temperature-calibrated validation loss, which ranks growths of one ticket alike
+across seeds where accuracy does not. Not growing is always candidate 0. Candidates share the seed
+of their birth too, so that two proposals that come to the same growth are one candidate.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from recursive_lth import seeds
+from recursive_lth.config import Growth, pick
+from recursive_lth.errors import InputError
+from recursive_lth.growth.grow import Sprout, describe, grow
+from recursive_lth.search.fit import Bench, Fitted, Job, Row, fit, rungs_of
+from recursive_lth.search.generation import Candidate
+from recursive_lth.search.policy import POLICIES, Past, Proposal
+from recursive_lth.ticket.ticket import Ticket
+
+CERTIFIED_SAMPLES = 64
+PROPOSALS_PER_CANDIDATE = 3  # a policy may repeat itself so often before it is cut short
+
+
+@dataclass(frozen=True)
+class Seedling:
+    """The growth that goes on, after its short training if any, and how it was chosen."""
+
+    ticket: Ticket
+    growth: dict[str, Any] | None
+    certificate: dict[str, Any] | None
+    candidates: tuple[Candidate, ...]
+    rows: list[Row]
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """One candidate: the digest of its sprout, and its ticket after the short training."""
+
+    sprout: str
+    ticket: Ticket
+    candidate: Candidate
+    certificate: dict[str, Any] | None
+    rows: list[Row]
+
+
+def choose(
+    bench: Bench, parent: Ticket, generation: int, earlier: Sequence[Sequence[Candidate]]
+) -> Seedling:
+    """The best growth of `parent` that the policy finds, or `parent` itself trained on.
+
+    A policy whose proposal is final is obeyed without judging. Raises `InputError` where not even
+    training on without growth stays finite.
+    """
+    growth = bench.experiment.growth
+    policy = pick(POLICIES, growth.policy, "growth.policy")
+    past = Past(bench.experiment, generation, earlier, [])
+    proposal = policy(past)
+    if proposal is not None and proposal.is_final:
+        sprout = _grow(bench, parent, proposal, generation)
+        return Seedling(sprout.ticket, _described(sprout), asdict(sprout.certificate), (), [])
+    standing = _Tried(parent.digest, parent, _blank(0), None, [])
+    tried = [_train(bench, standing, generation, lambda gains: False, [])]
+    if tried[0].candidate.status == "failed":
+        raise InputError(
+            f"generation {generation} diverges even without growth: lower training.learning_rate"
+        )
+    while _wants_more(growth, tried):
+        proposal = policy(replace(past, siblings=[t.candidate for t in tried]))
+        if proposal is None:
+            break
+        tried.append(_try(bench, parent, generation, proposal, tried))
+    judged = [t for t in tried if t.candidate.status == "judged"]
+    winner = min(judged, key=lambda t: (t.candidate.loss or 0.0, t.candidate.number))
+    candidates = tuple(
+        replace(t.candidate, status="chosen") if t is winner else t.candidate for t in tried
+    )
+    rows = [row for t in tried for row in t.rows]
+    chosen = winner.candidate.growth
+    return Seedling(winner.ticket, dict(chosen) if chosen else None, winner.certificate, candidates, rows)
+
+
+def _wants_more(growth: Growth, tried: Sequence[_Tried]) -> bool:
+    """Until enough unlike growths are trained; a policy that only repeats itself is cut short."""
+    proposed = len(tried) - 1
+    trained = sum(t.candidate.training_steps > 0 for t in tried) - 1
+    return trained < growth.candidates and proposed < PROPOSALS_PER_CANDIDATE * growth.candidates
+
+
+def _try(
+    bench: Bench, parent: Ticket, generation: int, proposal: Proposal, tried: Sequence[_Tried]
+) -> _Tried:
+    """A proposed growth, trained; or the numbers of an earlier candidate that it repeats."""
+    blank = replace(_blank(len(tried)), asked=asdict(proposal.step))
+    try:
+        sprout = _grow(bench, parent, proposal, generation)
+    except InputError as error:
+        return _Tried("", parent, replace(blank, reason=str(error)), None, [])
+    for other in tried[1:]:
+        if other.sprout == sprout.ticket.digest:
+            return _repeat(other, blank)
+    begun = _Tried(
+        sprout.ticket.digest,
+        sprout.ticket,
+        replace(blank, growth=_described(sprout)),
+        asdict(sprout.certificate),
+        [],
+    )
+    return _train(bench, begun, generation, proposal.is_hopeless, tried[0].rows)
+
+
+def _repeat(other: _Tried, blank: Candidate) -> _Tried:
+    """The same growth once more, at no cost."""
+    candidate = replace(
+        other.candidate,
+        number=blank.number,
+        asked=blank.asked,
+        status="repeated" if other.candidate.status == "judged" else other.candidate.status,
+        training_cost=0,
+        training_steps=0,
+        reason=f"the same growth as candidate {other.candidate.number}",
+    )
+    return replace(other, candidate=candidate, rows=[])
+
+
+def _train(
+    bench: Bench,
+    begun: _Tried,
+    generation: int,
+    is_hopeless: Callable[[Sequence[float]], bool],
+    standing: Sequence[Row],
+) -> _Tried:
+    """A candidate's short training as a stage; `standing` is the curve of not growing."""
+    growth, number = bench.experiment.growth, begun.candidate.number
+    name = f"{generation:04d}-judge-{number}"
+    stored = bench.stages.recall(name)
+    if stored is not None:
+        ticket, record = stored
+        rungs = tuple(record["candidate"]["rungs"])
+        candidate = Candidate(**record["candidate"] | {"rungs": rungs})
+        return replace(begun, ticket=ticket, candidate=candidate, rows=record["rows"])
+    job = Job(
+        name,
+        generation,
+        "judge",
+        growth.judge_epochs,
+        seeds.derive(bench.experiment.seed, "generation", generation, "judge"),  # common to all
+        candidate=number,
+        rungs=rungs_of(growth.judge_epochs, growth.rungs, bench),
+    )
+    fitted = fit(bench, begun.ticket, job, lambda rows: is_hopeless(_gains(rows, standing)))
+    candidate = _judged(begun.candidate, fitted, _gains(fitted.rows, standing or fitted.rows), job)
+    with bench.clock.inside("saving"):
+        record = {"candidate": asdict(candidate), "rows": fitted.rows}
+        bench.stages.store(name, fitted.ticket, record)
+    return replace(begun, ticket=fitted.ticket, candidate=candidate, rows=fitted.rows)
+
+
+def _judged(candidate: Candidate, fitted: Fitted, gains: list[float], job: Job) -> Candidate:
+    """The candidate with what its short training has shown."""
+    spent = replace(candidate, training_cost=fitted.cost, training_steps=fitted.steps)
+    if fitted.is_diverged:
+        return replace(spent, reason="the short training diverged")
+    last, is_whole = fitted.rows[-1], len(fitted.rows) == len(job.rungs)
+    return replace(
+        spent,
+        status="judged" if is_whole else "stopped",
+        loss=last["val_calibrated_loss"],
+        gain=gains[-1],
+        accuracy=last["val_accuracy"],
+        rungs=tuple(gains),
+        epochs=last["epoch"],
+        reason="" if is_whole else f"below the median gain at rung {len(gains)}",
+    )
+
+
+def _grow(bench: Bench, parent: Ticket, proposal: Proposal, generation: int) -> Sprout:
+    seed = bench.experiment.seed
+    with bench.clock.inside("growth"):
+        return grow(
+            parent,
+            proposal.step,
+            bench.split.train.images[:CERTIFIED_SAMPLES].cpu(),
+            generation=generation,
+            generator=seeds.generator(seed, "generation", generation, "birth"),  # common to all
+            scheme=bench.experiment.start.initialisation,
+        )
+
+
+def _described(sprout: Sprout) -> dict[str, Any]:
+    return describe(sprout.step, sprout.morph)
+
+
+def _gains(rows: Sequence[Row], standing: Sequence[Row]) -> list[float]:
+    """At each rung, how much lower the calibrated loss is than that of not growing."""
+    pairs = zip(rows, standing, strict=False)
+    return [s["val_calibrated_loss"] - r["val_calibrated_loss"] for r, s in pairs if r["val_loss"] is not None]
+
+
+def _blank(number: int) -> Candidate:
+    """A candidate of which nothing is known yet."""
+    return Candidate(number, None, None, "failed", None, None, None, (), 0.0, 0, 0, "")

@@ -1,0 +1,63 @@
+"""What a run will cost at most, before it starts."""
+
+import math
+from typing import Any
+
+from recursive_lth.architecture.cost import cost, training_cost
+from recursive_lth.architecture.graph import Architecture
+from recursive_lth.architecture.layer import Shape
+from recursive_lth.architecture.zoo import ARCHITECTURES
+from recursive_lth.config import Experiment, Pruning, pick
+from recursive_lth.pruning.schedule import target
+
+
+def start_architecture(experiment: Experiment, sample_shape: Shape, classes: int) -> Architecture:
+    """The architecture of generation 0."""
+    build = pick(ARCHITECTURES, experiment.start.architecture, "architecture")
+    return build(sample_shape, classes, experiment.start.hidden)
+
+
+def planned_epochs(experiment: Experiment, architecture: Architecture) -> list[float]:
+    """Epochs of training in each generation from 0 on, at most: no candidate stopped early."""
+    growth, pruning = experiment.growth, experiment.pruning
+    weights = cost(architecture).weights
+    first = _rounds(weights, target(architecture, pruning), pruning)
+    later = _rounds(round(1.5 * target(architecture, pruning)), target(architecture, pruning), pruning)
+    judged = 0 if growth.policy in {"fixed", "never"} else growth.candidates + 1
+    grown = 0.0 if growth.policy == "never" else judged * growth.judge_epochs + growth.epochs
+    each = grown + later * pruning.epochs
+    generations = experiment.budget.generations
+    return [experiment.training.epochs, first * pruning.epochs, *[each] * (generations - 1)]
+
+
+def plan(
+    experiment: Experiment, sample_shape: Shape, classes: int, samples: int
+) -> dict[str, Any]:
+    """Steps and multiply-adds of a run at most, were every network as dear as the dense start."""
+    architecture = start_architecture(experiment, sample_shape, classes)
+    epochs = sum(planned_epochs(experiment, architecture))
+    whole = cost(architecture)
+    batch = min(experiment.training.batch_size, samples)
+    steps = round(epochs * max(1, samples // batch))
+    return {
+        "start": {
+            "architecture": experiment.start.architecture,
+            "depth": architecture.depth,
+            "weights": whole.weights,
+            "multiply_adds": whole.multiply_adds,
+        },
+        "generations": experiment.budget.generations,
+        "training_samples": samples,
+        "epochs": epochs,
+        "training_steps": steps,
+        "training_multiply_adds": training_cost(whole.multiply_adds, steps * batch),
+        "folder": experiment.folder_name,
+    }
+
+
+def _rounds(weights: int, goal: int, pruning: Pruning) -> int:
+    """Rounds from so many weights down to the goal, within the limit of rounds."""
+    if not goal:
+        return pruning.rounds
+    needed = math.ceil(math.log(max(1.0, weights / goal)) / -math.log1p(-pruning.rate) - 1e-9)
+    return min(needed, pruning.rounds) if pruning.rounds else needed

@@ -1,0 +1,113 @@
+"""A whole run: resume, generations into the folder, test data once at the end, summary."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from recursive_lth.config import Experiment
+from recursive_lth.search.check import check_names
+from recursive_lth.search.clock import Clock
+from recursive_lth.search.controller import generations, stop_reason
+from recursive_lth.search.fit import Bench, Row
+from recursive_lth.search.generation import Generation
+from recursive_lth.search.plan import planned_epochs, start_architecture
+from recursive_lth.search.progress import Meter, Progress, Watch
+from recursive_lth.search.run_folder import Resume, RunFolder, check_origin, opened
+from recursive_lth.search.stages import Stages
+from recursive_lth.search.summary import summarise
+from recursive_lth.ticket.ticket import Ticket, load_ticket
+from recursive_lth.training import device as devices
+from recursive_lth.training.batches import Batches
+from recursive_lth.training.datasets import load
+from recursive_lth.training.evaluate import evaluate
+from recursive_lth.training.split import split
+
+__all__ = ["Generation", "Progress", "grow"]
+
+
+def grow(
+    experiment: Experiment,
+    *,
+    data_dir: Path | None = None,
+    out: Path = Path("runs"),
+    device: str = "auto",
+    resume: Resume = "auto",
+    watch: Watch | None = None,
+) -> Iterator[Generation]:
+    """Recursive ticket growth: yield each generation once its ticket and line are on disk.
+
+    A run that was stopped goes on where it stood, with the same bits; a finished one yields its
+    stored generations and computes nothing. While it runs, PyTorch's number of threads is pinned
+    to the experiment's. At the end every ticket is evaluated once on the test data and
+    `summary.json` is written.
+
+    Raises `InputError` where the experiment, data, device or folder cannot be used.
+    """
+    check_names(experiment)
+    where = devices.choose(device)
+    with opened(experiment, out, resume) as folder:
+        if folder.is_finished:
+            yield from folder.lineage()
+            return
+        with devices.pinned(experiment.training.threads):
+            bench = _prepare(experiment, folder, data_dir, where, watch)
+            lineage = folder.lineage()
+            folder.cut_metrics(len(lineage))
+            yield from lineage
+            for turn, ticket, rows in generations(
+                bench, lineage, lambda digest: load_ticket(folder.ticket(digest))
+            ):
+                lineage.append(turn)
+                with bench.clock.inside("saving"):
+                    _store(folder, bench.stages, lineage, ticket, rows)
+                yield turn
+            _finish(bench, folder, lineage)
+
+
+def _prepare(
+    experiment: Experiment,
+    folder: RunFolder,
+    data_dir: Path | None,
+    where: torch.device,
+    watch: Watch | None,
+) -> Bench:
+    """Data on the device, and everything the generations share."""
+    clock = Clock()
+    with clock.inside("data"):
+        data = load(experiment.data.name, data_dir)
+        parts = split(data, experiment.data, experiment.seed, where)
+        batches = Batches(parts.train, parts.black, experiment.training)
+    origin = {"data": data.digest, "device": where.type, "torch": torch.__version__}
+    check_origin(folder, origin)
+    architecture = start_architecture(experiment, data.sample_shape, data.classes)
+    meter = Meter(watch, planned_epochs(experiment, architecture))
+    return Bench(experiment, parts, batches, Stages(folder.work / "stages"), meter, clock)
+
+
+def _store(
+    folder: RunFolder, stages: Stages, lineage: list[Generation], ticket: Ticket, rows: list[Row]
+) -> None:
+    """Ticket, curves, then the line that makes the generation count; last, its stages go."""
+    ticket.save(folder.ticket(lineage[-1].digest))
+    folder.add_metrics(rows)
+    folder.write_lineage(lineage)
+    stages.clear()
+
+
+def _finish(bench: Bench, folder: RunFolder, lineage: list[Generation]) -> None:
+    """Report on the test data, once, what the validation data have selected."""
+    with bench.clock.inside("evaluation"):
+        tested = [
+            replace(turn, test_accuracy=_test_accuracy(bench, folder, turn)) for turn in lineage
+        ]
+    folder.write_lineage(tested)
+    summarise(folder, bench, tested, stop_reason(bench.experiment, lineage))
+    shutil.rmtree(folder.work, ignore_errors=True)
+
+
+def _test_accuracy(bench: Bench, folder: RunFolder, turn: Generation) -> float:
+    ticket = load_ticket(folder.ticket(turn.digest))
+    return evaluate(ticket.architecture, ticket.weights, bench.split.test).accuracy

@@ -1,0 +1,105 @@
+"""Finds a search space or an experiment by name, in a wheel or a checkout, or by its path."""
+
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from recursive_lth.config import Experiment, Space, nearest
+from recursive_lth.config_file import experiment_from, override, read_toml, space_from
+from recursive_lth.errors import InputError
+
+Kind = Literal["experiment", "search space"]
+FOLDERS: Mapping[Kind, str] = MappingProxyType(
+    {"experiment": "experiments", "search space": "search_spaces"}
+)
+SUFFIX = ".toml"
+DATA_SETS: Mapping[str, str] = MappingProxyType(
+    {
+        "digits": "1,797 real 8x8 digits, embedded: needs no network",
+        "mnist": "70,000 handwritten digits, 28x28",
+        "fashion-mnist": "70,000 pieces of clothing, 28x28",
+        "kmnist": "70,000 handwritten Japanese characters, 28x28",
+        "cifar10": "60,000 colour photographs in 10 classes, 32x32",
+        "cifar100": "60,000 colour photographs in 100 classes, 32x32",
+    }
+)
+
+
+def folder(kind: Kind) -> Path:
+    """Where files of this kind lie: in the package (wheel), else in the folder above it (checkout).
+
+    Raises `InputError` where neither is there.
+    """
+    package = Path(str(files("recursive_lth")))
+    for place in (package / FOLDERS[kind], package.parent / FOLDERS[kind]):
+        if any(place.glob(f"*{SUFFIX}")):
+            return place
+    raise InputError(
+        f"no {FOLDERS[kind]}/ in {package} or above it: install recursive-lth again, or give the "
+        f"path of a {SUFFIX} file"
+    )
+
+
+def names(kind: Kind) -> list[str]:
+    """The names of all shipped files of this kind, sorted."""
+    return sorted(path.stem for path in folder(kind).glob(f"*{SUFFIX}"))
+
+
+def find(kind: Kind, name: str, *, beside: Path | None = None) -> Path:
+    """The file of a shipped name, or the path itself where `name` ends in .toml.
+
+    A relative path is looked for in the folder `beside` first, then in the current one. Raises
+    `InputError` naming the nearest match and the command that lists them all.
+    """
+    if name.endswith(SUFFIX):
+        tried = [Path(name)] if beside is None else [beside / name, Path(name)]
+        found = next((path for path in tried if path.is_file()), None)
+        if found is None:
+            raise InputError(f"no {kind} file {name}: give the path of an existing {SUFFIX} file")
+        return found
+    if name not in names(kind):
+        raise InputError(
+            f"unknown {kind} {name!r}: {nearest(name, names(kind))} "
+            "(`recursive-lth list` shows them all; a file's path must end in .toml)"
+        )
+    return folder(kind) / f"{name}{SUFFIX}"
+
+
+def load_space(name: str, *, beside: Path | None = None) -> Space:
+    """The search space of a shipped name or a file. `InputError` names file, line or key."""
+    return _space(find("search space", name, beside=beside))[0]
+
+
+def load_experiment(name: str | Path, settings: Iterable[str] = ()) -> Experiment:
+    """The experiment of a shipped name or a file: defaults, then the file, then the settings.
+
+    `settings` are like `training.epochs=5`. A file without a [space] table, or settings that name
+    another `growth.space`, take that space from the shelf; settings of single `space.` keys are
+    laid over it. Raises `InputError` naming the file, or the setting, and the key.
+
+    >>> load_experiment("grow_digits", ["seed=3"]).seed
+    3
+    """
+    path = find("experiment", str(name))
+    data = read_toml(path)
+    try:
+        written = experiment_from(data)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    settings = list(settings)
+    wanted = experiment_from(override(data, settings))
+    if "space" not in data or wanted.growth.space != written.growth.space:
+        place = find("search space", wanted.growth.space, beside=path.parent)
+        data = {**data, "space": _space(place)[1]}
+    return experiment_from(override(data, settings))
+
+
+def _space(path: Path) -> tuple[Space, dict[str, Any]]:
+    """A space file as a checked Space and as its plain table."""
+    data = read_toml(path)
+    try:
+        return space_from(data), data
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None

@@ -1,0 +1,1 @@
+"""A network at rest, and how it changes shape."""

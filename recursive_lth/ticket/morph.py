@@ -1,0 +1,110 @@
+"""Morph: the architecture after a structural change, and the origin of each of its units.
+
+Removing units is `(0, 2, 3)`; widening is `(0, 1, 2, -1, -1)`; a Net2Net split is
+`(0, 1, 2, 1)`; a new layer has parameter names without an ancestor.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from recursive_lth.architecture.graph import Architecture
+from recursive_lth.errors import InputError
+
+NEW = -1
+
+
+@dataclass(frozen=True)
+class Ancestry:
+    """Where the units of one symbol come from: `units[i]` of `symbol` before, or NEW.
+
+    `symbol` is "" where all units are new.
+    """
+
+    symbol: str
+    units: tuple[int, ...]
+
+
+Origin = Mapping[str, Ancestry]
+
+
+@dataclass(frozen=True)
+class Morph:
+    """A structural change: `before`, `after`, and for each symbol of `after` its ancestry.
+
+    The constructor checks that every symbol is covered and every ancestor exists.
+    """
+
+    before: Architecture
+    after: Architecture
+    origin: Origin
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "origin", MappingProxyType(dict(self.origin)))
+        if set(self.origin) != set(self.after.symbols):
+            odd = sorted(set(self.origin) ^ set(self.after.symbols))
+            raise InputError(f"origin must name exactly the symbols after; differ in {odd}")
+        for symbol, ancestry in self.origin.items():
+            if len(ancestry.units) != self.after.symbols[symbol]:
+                raise InputError(
+                    f"origin of {symbol} must name {self.after.symbols[symbol]} units, "
+                    f"got {len(ancestry.units)}"
+                )
+            limit = self.before.symbols.get(ancestry.symbol, 0)
+            if any(not NEW <= unit < limit for unit in ancestry.units):
+                raise InputError(
+                    f"origin of {symbol} names a unit that {ancestry.symbol or 'nothing'} lacks"
+                )
+
+    @property
+    def new_tensors(self) -> tuple[str, ...]:
+        """Names of the tensors that have no ancestor."""
+        return tuple(name for name in self.after.tensors if name not in self.before.tensors)
+
+    @property
+    def new_layers(self) -> tuple[str, ...]:
+        """Names of the layers that have no ancestor, in the order they run."""
+        return tuple(name for name in self.after.order if name not in self.before.layers)
+
+
+def morph(before: Architecture, after: Architecture, changed: Origin) -> Morph:
+    """A morph whose symbols come from their namesakes unit by unit, save those in `changed`.
+
+    A symbol without a namesake that `changed` does not name is all new.
+    """
+
+    def ancestry(symbol: str) -> Ancestry:
+        units = after.symbols[symbol]
+        if symbol in changed:
+            return changed[symbol]
+        if symbol in before.symbols:
+            return Ancestry(symbol, tuple(range(units)))
+        return Ancestry("", (NEW,) * units)
+
+    return Morph(before, after, {symbol: ancestry(symbol) for symbol in after.symbols})
+
+
+def birth(architecture: Architecture) -> Morph:
+    """The morph from nothing: every unit is new."""
+    symbols = {s: Ancestry("", (NEW,) * n) for s, n in architecture.symbols.items()}
+    return Morph(architecture, architecture, symbols)
+
+
+def compose(first: Morph, second: Morph) -> Morph:
+    """`first` and then `second` as one morph. Raises `InputError` where they do not meet.
+
+    Composition of origins is exact for units; for weights it equals two transplants only where
+    both origins are injective, since a split divides outgoing weights.
+    """
+    if first.after != second.before:
+        raise InputError("cannot compose: the second morph does not start where the first ends")
+
+    def through(ancestry: Ancestry) -> Ancestry:
+        if not ancestry.symbol:
+            return ancestry
+        earlier = first.origin[ancestry.symbol]
+        units = tuple(earlier.units[u] if u != NEW else NEW for u in ancestry.units)
+        return Ancestry(earlier.symbol if any(u != NEW for u in units) else "", units)
+
+    origin = {symbol: through(ancestry) for symbol, ancestry in second.origin.items()}
+    return Morph(first.before, second.after, origin)

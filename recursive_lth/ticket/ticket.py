@@ -1,0 +1,149 @@
+"""Ticket: a network at rest, checked at construction, and its file.
+
+The file is safetensors: tensors named `weights/...`, `rewind/...`, `masks/...`, `births/...`, and
+a JSON manifest in its header with the architecture, parent, provenance and the SHA-256 of all of
+it. Nothing in it can run when loaded.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from recursive_lth.architecture.cost import Cost
+from recursive_lth.architecture.graph import Architecture
+from recursive_lth.architecture.network import Weights, module
+from recursive_lth.errors import DamagedFileError, InputError
+from recursive_lth.files import canonical_json, write_atomic
+from recursive_lth.ticket import masks as masking
+from recursive_lth.ticket.masks import Masks
+
+FORMAT = 1
+GROUPS = ("weights", "rewind", "masks", "births")
+
+
+@dataclass(frozen=True, eq=False)
+class Ticket:
+    """A network at rest: structure, tensors, and where they come from. Tensors lie on the CPU.
+
+    `weights` holds every tensor of the architecture and is 0 where `masks` are false; `rewind`
+    the values to rewind to, likewise for every tensor; `births` for each prunable weight the
+    generation (int16) in which it was born. The constructor checks every name and shape.
+    """
+
+    architecture: Architecture
+    weights: Weights
+    rewind: Weights
+    masks: Masks
+    births: dict[str, Tensor]
+    parent: str = ""
+    provenance: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        whole, prunable = set(self.architecture.tensors), set(self.architecture.prunable)
+        for group, names in zip(GROUPS, (whole, whole, prunable, prunable), strict=True):
+            tensors: Mapping[str, Tensor] = getattr(self, group)
+            if set(tensors) != names:
+                raise InputError(f"{group} lack or add {sorted(set(tensors) ^ names)}")
+            for name, tensor in tensors.items():
+                if tuple(tensor.shape) != self.architecture.shape(name):
+                    raise InputError(
+                        f"{group}/{name} must have shape {self.architecture.shape(name)}, "
+                        f"got {tuple(tensor.shape)}"
+                    )
+        masking.check(self.architecture, self.masks)
+        for name, mask in self.masks.items():
+            if bool(self.weights[name][~mask].any()):
+                raise InputError(f"weights/{name} must be 0 where its mask is false")
+
+    @cached_property
+    def cost(self) -> Cost:
+        """Weights, parameters and multiply-adds, dense and remaining."""
+        return masking.masked_cost(self.architecture, self.masks)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the manifest and every tensor's name, type, shape and bytes."""
+        return _digest(self._manifest(), self._tensors())
+
+    def module(self) -> nn.Module:
+        """A plain `nn.Module` with ordinary layers holding a copy of the weights."""
+        return module(self.architecture, self.weights)
+
+    def save(self, path: Path) -> Path:
+        """Write the ticket's file, atomically."""
+        manifest = canonical_json(self._manifest() | {"sha256": self.digest})
+        copies = {name: tensor.clone() for name, tensor in self._tensors().items()}  # unshared
+        return write_atomic(path, save(copies, metadata={"manifest": manifest}))
+
+    def _manifest(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "architecture": self.architecture.to_dict(),
+            "parent": self.parent,
+            "provenance": dict(self.provenance or {}),
+        }
+
+    def _tensors(self) -> dict[str, Tensor]:
+        groups = {group: getattr(self, group) for group in GROUPS}
+        return {
+            f"{group}/{name}": tensor.detach().contiguous()
+            for group, tensors in groups.items()
+            for name, tensor in tensors.items()
+        }
+
+
+def _digest(manifest: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(canonical_json(manifest).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def load_ticket(path: Path) -> Ticket:
+    """The ticket in a file that `Ticket.save` wrote.
+
+    Raises `InputError` where there is no such file or it is no ticket, `DamagedFileError` where it
+    is truncated or its content does not match its SHA-256.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise InputError(f"no ticket at {path}: give the path of a .safetensors file") from None
+    except (SafetensorError, OSError) as error:
+        raise DamagedFileError(
+            f"{path} is damaged or no safetensors file ({error}): restore it from a copy"
+        ) from None
+    if "manifest" not in metadata:
+        raise InputError(f"{path} is a safetensors file but no ticket: it has no manifest")
+    try:
+        manifest = json.loads(metadata["manifest"])
+        recorded = manifest.pop("sha256")
+        if _digest(manifest, tensors) != recorded:
+            raise InputError("its content does not match its SHA-256")
+        if manifest["format"] != FORMAT:
+            raise InputError(f"its format is {manifest['format']}, this version reads {FORMAT}")
+        groups: dict[str, dict[str, Tensor]] = {group: {} for group in GROUPS}
+        for key, tensor in tensors.items():
+            group, _, name = key.partition("/")
+            groups[group][name] = tensor
+        return Ticket(
+            architecture=Architecture.from_dict(manifest["architecture"]),
+            parent=manifest["parent"],
+            provenance=manifest["provenance"],
+            **groups,
+        )
+    except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedFileError(f"{path} is damaged ({error}): restore it from a copy") from None

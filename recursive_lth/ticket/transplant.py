@@ -1,0 +1,75 @@
+"""The only mover of tensors through a structural change: one loop over named axes."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from recursive_lth.architecture.layer import Axis
+from recursive_lth.errors import InputError
+from recursive_lth.ticket.morph import NEW, Morph
+
+
+def transplant(
+    tensors: Mapping[str, Tensor], morph: Morph, new: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """The tensors after the morph: each entry from its ancestor, or from `new` where it has none.
+
+    `new` has a tensor of the shape after for every name of the result; `tensors` has those of the
+    shape before (none of them for the first network). Weights, masks, rewind weights, BatchNorm
+    statistics, optimizer moments and birth generations all move like this, with another `new`. An
+    entry is inherited iff a tensor of its name existed and all its axes come from ancestors.
+
+    Raises `InputError` where an axis would inherit from an axis of another symbol.
+    """
+    return {
+        name: _move(name, tensors[name], morph, fill) if name in tensors else fill.clone()
+        for name, fill in new.items()
+    }
+
+
+def inherited(morph: Morph) -> dict[str, Tensor]:
+    """For each tensor after the morph a bool tensor, true where the entry has an ancestor."""
+    old = {n: torch.ones(morph.before.shape(n), dtype=torch.bool) for n in morph.before.tensors}
+    new = {n: torch.zeros(morph.after.shape(n), dtype=torch.bool) for n in morph.after.tensors}
+    return transplant(old, morph, new)
+
+
+def _move(name: str, old: Tensor, morph: Morph, fill: Tensor) -> Tensor:
+    places: list[Tensor] = []  # per axis: which entries after have an ancestor
+    for dimension, (before, after) in enumerate(
+        zip(morph.before.tensors[name], morph.after.tensors[name], strict=True)
+    ):
+        sources = _sources(name, before, after, morph)
+        place = (sources != NEW).nonzero().flatten()
+        places.append(place)
+        old = _take(old, dimension, sources[place].to(old.device))
+    if all(len(place) == size for place, size in zip(places, fill.shape, strict=True)):
+        return old.to(fill, copy=True)
+    moved = fill.clone()
+    grid = torch.meshgrid(places, indexing="ij") if len(places) > 1 else tuple(places)
+    moved[tuple(index.to(fill.device) for index in grid)] = old.to(fill)
+    return moved
+
+
+def _sources(name: str, before: Axis, after: Axis, morph: Morph) -> Tensor:
+    """For each entry along an axis after the morph its entry before, or NEW."""
+    ancestry = morph.origin[after.symbol]
+    units = torch.tensor(ancestry.units)
+    if not ancestry.symbol:
+        return units.repeat_interleave(after.repeat)
+    if ancestry.symbol != before.symbol or after.repeat != before.repeat:
+        raise InputError(
+            f"{name} runs over {before.symbol} x {before.repeat} before and inherits from "
+            f"{ancestry.symbol} x {after.repeat}: name the axis's own symbol in the origin"
+        )
+    entries = units[:, None] * after.repeat + torch.arange(after.repeat)
+    return torch.where(units[:, None] == NEW, NEW, entries).flatten()
+
+
+def _take(tensor: Tensor, dimension: int, sources: Tensor) -> Tensor:
+    """`index_select`, saved where it would change nothing."""
+    size = tensor.shape[dimension]
+    if len(sources) == size and bool((sources == torch.arange(size, device=sources.device)).all()):
+        return tensor
+    return tensor.index_select(dimension, sources)

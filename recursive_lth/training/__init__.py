@@ -1,0 +1,1 @@
+"""Training a ticket: data on the device, the loop, evaluation."""

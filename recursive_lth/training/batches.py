@@ -1,0 +1,68 @@
+"""Batches on the device: random shifts, crops and flips of a whole batch, no Python per sample."""
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from torch import Generator, Tensor, randint, where
+from torch import bool as boolean
+
+from recursive_lth.config import Training
+from recursive_lth.errors import InputError
+from recursive_lth.training.split import Samples
+
+Batch = Callable[[Tensor, slice], Tensor]  # (sample indices, their places in the epoch) -> images
+
+
+class Batches:
+    """The training samples, ready to be drawn from; build it once for many trainings.
+
+    With `shift` or `crop` images get a rim, black or reflected, and each batch takes one window a
+    sample; with `flip` half of them are mirrored. The windows are a view (n, channels, y, x,
+    height, width): nothing is stored twice.
+
+    Raises `InputError` where augmentation is asked of flat features, or a crop exceeds the image.
+    """
+
+    def __init__(self, samples: Samples, black: Tensor, recipe: Training) -> None:
+        self.images = samples.images
+        self.labels = samples.labels
+        self.reach = recipe.shift or recipe.crop
+        self.is_flipping = recipe.flip
+        if not self.is_augmented:
+            return
+        if samples.images.dim() != 4:
+            raise InputError("training.shift, crop and flip need images, these are flat features")
+        height, width = samples.images.shape[2:]
+        if recipe.crop >= min(height, width):
+            raise InputError(f"training.crop must be below the image's size, got {recipe.crop}")
+        padded = self.images
+        if recipe.crop:
+            padded = F.pad(padded, (self.reach,) * 4, mode="reflect")
+        elif recipe.shift:
+            rows, columns = height + 2 * self.reach, width + 2 * self.reach
+            padded = black.view(1, -1, 1, 1).repeat(len(samples), 1, rows, columns)
+            inner = slice(self.reach, -self.reach)
+            padded[:, :, inner, inner] = self.images
+        self.windows = padded.unfold(2, height, 1).unfold(3, width, 1)
+
+    @property
+    def is_augmented(self) -> bool:
+        """True iff batches differ from the images as they are."""
+        return self.is_flipping or self.reach > 0
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def epoch(self, generator: Generator) -> Batch:
+        """Batches of one epoch; every draw is made here, one for each sample."""
+        if not self.is_augmented:
+            return lambda indices, _: self.images.index_select(0, indices)
+        count, device = len(self), self.images.device
+        y, x = randint(0, 2 * self.reach + 1, (2, count), generator=generator).to(device)
+        mirrored = randint(0, 2, (count, 1, 1, 1), generator=generator, dtype=boolean).to(device)
+
+        def batch(indices: Tensor, places: slice) -> Tensor:
+            images = self.windows[indices, :, y[places], x[places]]
+            return where(mirrored[places], images.flip(-1), images) if self.is_flipping else images
+
+        return batch

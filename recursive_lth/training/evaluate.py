@@ -1,0 +1,70 @@
+"""Accuracy, loss, and loss at the best temperature, on a whole part at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from recursive_lth.architecture.graph import Architecture
+from recursive_lth.architecture.network import network
+from recursive_lth.training.split import Samples
+
+BATCH = 2000
+TEMPERATURES = (0.05, 20.0)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Accuracy in [0, 1], mean cross-entropy in nats, and the same at the best temperature.
+
+    All three are NaN-free unless the network has diverged, when losses are infinite.
+    """
+
+    accuracy: float
+    loss: float
+    calibrated_loss: float
+    temperature: float
+    samples: int
+
+
+def logits_of(
+    architecture: Architecture, weights: Mapping[str, Tensor], images: Tensor
+) -> Tensor:
+    """Logits (n, classes) in evaluation mode, computed in batches, on the images' device."""
+    forward = network(architecture)
+    here = {name: tensor.to(images.device) for name, tensor in weights.items()}
+    with torch.no_grad():
+        return torch.cat([forward(here, batch)[0] for batch in images.split(BATCH)])
+
+
+def evaluate(
+    architecture: Architecture, weights: Mapping[str, Tensor], samples: Samples
+) -> Evaluation:
+    """How well a network does on these samples."""
+    logits = logits_of(architecture, weights, samples.images).double()
+    if not bool(logits.isfinite().all()):
+        return Evaluation(0.0, float("inf"), float("inf"), 1.0, len(samples))
+    accuracy = float((logits.argmax(1) == samples.labels).double().mean())
+    loss = float(F.cross_entropy(logits, samples.labels))
+    temperature = best_temperature(logits, samples.labels)
+    calibrated = float(F.cross_entropy(logits / temperature, samples.labels))
+    return Evaluation(accuracy, loss, min(calibrated, loss), temperature, len(samples))
+
+
+def best_temperature(logits: Tensor, labels: Tensor) -> float:
+    """The temperature of least cross-entropy (Guo et al. 2017, arXiv 1706.04599), within 0.05-20.
+
+    The loss is convex in 1 / temperature, so a bounded scalar search finds it.
+    """
+    low, high = TEMPERATURES
+
+    def loss(sharpness: float) -> float:
+        return float(F.cross_entropy(logits * float(sharpness), labels))
+
+    found = minimize_scalar(loss, bounds=(1 / high, 1 / low), method="bounded", options={"xatol": 1e-4})
+    sharpness = float(np.asarray(found.x))
+    return 1 / sharpness if loss(sharpness) <= loss(1.0) else 1.0

@@ -1,0 +1,124 @@
+"""The training loop, as a generator of steps: progress, checkpoints and stopping are the caller's."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from recursive_lth import seeds
+from recursive_lth.architecture.graph import Architecture
+from recursive_lth.architecture.network import Drop, network
+from recursive_lth.config import Training
+from recursive_lth.training.batches import Batches
+from recursive_lth.training.optimizer import make_optimizer, moments, rate_factor, set_moments
+
+State = dict[str, dict[str, Tensor]]  # optimizer state: kind -> parameter name -> tensor
+
+
+@dataclass
+class Step:
+    """What the loop has just done. The only mutable thing: it lives no longer than the loop.
+
+    `number` counts finished steps; `loss` is the batch's, on the device; `weights` are the live
+    tensors, so copy what you keep (`snapshot`).
+    """
+
+    number: int
+    steps: int
+    loss: Tensor
+    weights: dict[str, Tensor]
+    state: Callable[[], State]
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """A copy of every weight and statistic, on the CPU."""
+        return {name: t.detach().to("cpu", copy=True) for name, t in self.weights.items()}
+
+
+def steps_in(epochs: float, samples: int, batch_size: int) -> int:
+    """The steps of so many epochs; an epoch drops its last, incomplete batch."""
+    return max(1, round(epochs * max(1, samples // batch_size)))
+
+
+def training(
+    architecture: Architecture,
+    weights: Mapping[str, Tensor],
+    masks: Mapping[str, Tensor],
+    data: Batches,
+    recipe: Training,
+    *,
+    steps: int,
+    seed: int,
+    start: int = 0,
+    state: State | None = None,
+) -> Iterator[Step]:
+    """Train in place of the caller, one `Step` after each update, from step `start` to `steps`.
+
+    Gradients are masked before clipping and weights after the step, so a pruned weight and its
+    moments stay 0. Order, augmentation and dropout of an epoch depend on `seed` and its number
+    alone: a loop begun at an epoch's first step with the `state` saved there gives the same bits.
+    The tensors of `weights` are copied to the device of `data`, never changed.
+    """
+    device = data.images.device
+    forward = network(architecture)
+    live = {name: t.detach().to(device, copy=True) for name, t in weights.items()}
+    names = list(architecture.trainable)
+    parameters = [live[name].requires_grad_() for name in names]
+    optimizer = make_optimizer(parameters, recipe)
+    set_moments(optimizer, names, state or {})
+    sparse = [n for n in masks if not bool(masks[n].all())]
+    cover = [masks[n].to(device, live[n].dtype) for n in sparse]
+    covered = [live[n] for n in sparse]
+    for kind in (state or {}).keys() - {"step"}:
+        _mask([optimizer.state[p][kind] for p in covered], cover)
+
+    batch_size = min(recipe.batch_size, len(data))
+    per_epoch = len(data) // batch_size
+    number = start
+    while number < steps:
+        epoch, first = divmod(number, per_epoch)
+        order = torch.randperm(
+            len(data), generator=seeds.generator(seed, "order", epoch), device="cpu"
+        ).to(device)
+        batches = data.epoch(seeds.generator(seed, "augmentation", epoch))
+        drop = _dropout(recipe.dropout, seeds.derive(seed, "dropout", epoch), device)
+        for i in range(first, min(per_epoch, first + steps - number)):
+            window = slice(i * batch_size, (i + 1) * batch_size)
+            indices = order[window]
+            labels = data.labels.index_select(0, indices)
+            images = batches(indices, window)
+            logits, statistics = forward(live, images, training=True, drop=drop)
+            loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+            gradients = torch.autograd.grad(loss, parameters)
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter.grad = gradient
+            _mask([parameter.grad for parameter in covered], cover)
+            if recipe.clip_norm:
+                torch.nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
+            optimizer.param_groups[0]["lr"] = recipe.learning_rate * rate_factor(recipe, number, steps)
+            optimizer.step()
+            _mask(covered, cover)
+            live |= statistics
+            number += 1
+            yield Step(number, steps, loss.detach(), live, lambda: moments(optimizer, names))
+
+
+def _mask(tensors: list[Tensor], cover: list[Tensor]) -> None:
+    """Multiply by the masks, in place, in one call."""
+    if tensors:
+        with torch.no_grad():
+            torch._foreach_mul_(tensors, cover)
+
+
+def _dropout(rate: float, seed: int, device: torch.device) -> Drop | None:
+    """Inverted dropout from a generator of its own; None for rate 0."""
+    if not rate:
+        return None
+    generator = torch.Generator(device).manual_seed(seed)
+
+    def drop(x: Tensor) -> Tensor:
+        kept = torch.rand(x.shape, generator=generator, device=x.device) >= rate
+        return x * kept / (1 - rate)
+
+    return drop

@@ -1,0 +1,63 @@
+"""Training, validation and test samples on the device; validation is cut off by seed."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recursive_lth import seeds
+from recursive_lth.config import Data
+from recursive_lth.errors import InputError
+from recursive_lth.training.datasets import Dataset
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Images float32 and labels int64 of one part, on one device."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Split:
+    """The three parts: training teaches, validation selects, test reports. `black` is 0 normalised."""
+
+    train: Samples
+    validation: Samples
+    test: Samples
+    classes: int
+    black: Tensor
+
+
+def split(data: Dataset, config: Data, seed: int, device: torch.device) -> Split:
+    """Cut a validation part off the training part at random, by seed, and move all to the device.
+
+    Raises `InputError` where a part would have fewer than 2 samples.
+    """
+    order = torch.randperm(
+        len(data.train_labels), generator=seeds.generator(seed, "data", "validation split")
+    )
+    order = order[: config.train_limit or None]
+    held = round(config.validation_fraction * len(order))
+    tested = slice(config.test_limit or None)
+    if min(held, len(order) - held, len(data.test_labels[tested])) < 2:
+        raise InputError(
+            f"{data.name} leaves {held} samples to validate and {len(order) - held} to train: each "
+            "part needs 2; change data.validation_fraction or data.train_limit"
+        )
+
+    def part(images: Tensor, labels: Tensor) -> Samples:
+        return Samples(images.to(device).contiguous(), labels.to(device))
+
+    train, validation = order[held:], order[:held]
+    return Split(
+        part(data.train_images[train], data.train_labels[train]),
+        part(data.train_images[validation], data.train_labels[validation]),
+        part(data.test_images[tested], data.test_labels[tested]),
+        data.classes,
+        data.black.to(device),
+    )

@@ -1,0 +1,135 @@
+"""The zoo: sizes that the papers print, and every architecture runs on small inputs."""
+
+import pytest
+from strategies import normal_weights, random_batch
+
+from recursive_lth.architecture.cost import cost
+from recursive_lth.architecture.layer import Shape
+from recursive_lth.architecture.network import network
+from recursive_lth.architecture.zoo import ARCHITECTURES
+from recursive_lth.errors import InputError
+
+NEEDS_IMAGES = sorted(set(ARCHITECTURES) - {"mlp", "lenet-300-100"})
+
+
+def convolutional_weights(pairs: tuple[int, ...]) -> int:
+    """Conv-2/4/6 on CIFAR-10: pairs of 3x3, each pooled by 2, then 256-256-10."""
+    weights, before, pixels = 0, 3, 32
+    for units in pairs:
+        weights += 9 * units * (before + units)
+        before, pixels = units, pixels // 2
+    return weights + before * pixels**2 * 256 + 256 * 256 + 256 * 10
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "weights", "depth"),
+    [
+        ("lenet-300-100", (1, 28, 28), 784 * 300 + 300 * 100 + 100 * 10, 3),
+        ("conv-2", (3, 32, 32), convolutional_weights((64,)), 5),
+        ("conv-4", (3, 32, 32), convolutional_weights((64, 128)), 7),
+        ("conv-6", (3, 32, 32), convolutional_weights((64, 128, 256)), 9),
+        ("mlp", (64,), 64 * 128 + 128 * 10, 2),
+        ("convnet", (3, 32, 32), 9 * (3 * 16 + 16 * 32 + 32 * 64) + 64 * 10, 4),
+        ("paper-convnet", (3, 32, 32), 49 * 3 * 8 + 8 * 64 * 10, 2),
+    ],
+)
+def test_sizes_by_formula(name: str, shape: Shape, weights: int, depth: int) -> None:
+    """Weights and depth as the papers describe the networks, worked out layer by layer."""
+    architecture = ARCHITECTURES[name](shape, 10, ())
+    assert cost(architecture).weights == weights
+    assert architecture.depth == depth
+
+
+def test_sizes_that_papers_print() -> None:
+    """Frankle & Carbin 2019: 266,200 weights, and 4.3M, 2.4M, 1.7M for Conv-2, 4 and 6."""
+    sizes = {
+        name: cost(ARCHITECTURES[name](shape, 10, ())).weights
+        for name, shape in [
+            ("lenet-300-100", (1, 28, 28)),
+            *((f"conv-{n}", (3, 32, 32)) for n in (2, 4, 6)),
+        ]
+    }
+    assert sizes["lenet-300-100"] == 266_200
+    assert [round(sizes[f"conv-{n}"] / 1e6, 1) for n in (2, 4, 6)] == [4.3, 2.4, 1.7]
+
+
+def test_resnet_20() -> None:
+    """He et al. 2016: 6n+2 layers, n = 3; .27M parameters, and here 2,560 + 192 of shortcuts.
+
+    Stem 432; stages of 6 x 9 x 16^2, then 9 (16 x 32 + 5 x 32^2), then 9 (32 x 64 + 5 x 64^2);
+    head 650; two numbers for each channel of a norm: 2 (7 x 16 + 7 x 32 + 7 x 64).
+    """
+    architecture = ARCHITECTURES["resnet-20"]((3, 32, 32), 10, ())
+    stages = 9 * (6 * 16**2 + 16 * 32 + 5 * 32**2 + 32 * 64 + 5 * 64**2)
+    found = cost(architecture)
+    assert found.weights == 432 + stages + 640 + (16 * 32 + 32 * 64)
+    assert found.parameters == found.weights + 10 + 2 * 7 * (16 + 32 + 64) == 272_474
+    assert architecture.depth == 20
+    assert architecture.shapes[architecture.layers["mean"].inputs[0]] == (64, 8, 8)
+    assert {"stream1", "stream2", "stream3"} <= set(architecture.free_symbols)
+
+
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_runs_on_small_images(name: str) -> None:
+    """Digits of 8x8: the logits of each sample and class, and widths that can grow."""
+    architecture = ARCHITECTURES[name]((1, 8, 8), 10, ())
+    batch = random_batch(architecture, 2, 0)
+    logits, _ = network(architecture)(normal_weights(architecture, 0), batch)
+    assert logits.shape == (2, 10)
+    assert architecture.classes == 10
+    assert architecture.free_symbols
+    assert "input" not in architecture.free_symbols
+    assert "classes" not in architecture.free_symbols
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden", "found"),
+    [
+        ("mlp", (5, 6), {"fc1": 5, "fc2": 6}),
+        ("lenet-300-100", (7, 3), {"fc1": 7, "fc2": 3}),
+        ("conv-2", (4,), {"conv1_1": 4, "conv1_2": 4, "fc1": 256, "fc2": 256}),
+        ("convnet", (2, 3), {"conv1": 2, "conv2": 3}),
+        ("paper-convnet", (5,), {"stream": 5}),
+    ],
+)
+def test_hidden_gives_the_widths(name: str, hidden: tuple[int, ...], found: dict[str, int]) -> None:
+    """The widths asked for are the widths of the free symbols."""
+    architecture = ARCHITECTURES[name]((1, 8, 8), 3, hidden)
+    assert {s: architecture.widths[s] for s in architecture.free_symbols} == found
+
+
+def test_hidden_gives_the_stages_of_a_resnet() -> None:
+    """Every stream has its stage's width, and so have the inner convolutions."""
+    architecture = ARCHITECTURES["resnet-20"]((1, 8, 8), 3, (2, 3, 4))
+    for stage, units in enumerate((2, 3, 4), start=1):
+        symbols = [f"stream{stage}", *(f"s{stage}b{block}_conv1" for block in (1, 2, 3))]
+        assert [architecture.widths[s] for s in symbols] == [units] * 4
+
+
+@pytest.mark.parametrize("name", NEEDS_IMAGES)
+def test_flat_features_are_refused(name: str) -> None:
+    """A convolutional network says what it needs and which network would do."""
+    with pytest.raises(InputError, match=rf"{name} needs images .*use mlp"):
+        ARCHITECTURES[name]((64,), 10, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden"),
+    [
+        ("lenet-300-100", (300,)),
+        ("conv-2", (64, 128)),
+        ("conv-6", (64,)),
+        ("resnet-20", (16, 32)),
+        ("paper-convnet", (8, 8)),
+    ],
+)
+def test_named_networks_keep_their_number_of_widths(name: str, hidden: tuple[int, ...]) -> None:
+    """resnet-20 of two stages has 14 layers: more or fewer widths are another network."""
+    with pytest.raises(InputError, match=f"{name} takes"):
+        ARCHITECTURES[name]((3, 32, 32), 10, hidden)
+
+
+def test_images_too_small_to_pool_are_refused_by_name() -> None:
+    """Conv-6 halves three times: 4 pixels are too few, and the third pool says so."""
+    with pytest.raises(InputError, match="layer pool3 .maxpool. kernel 2 does not fit"):
+        ARCHITECTURES["conv-6"]((1, 4, 4), 10, ())
