@@ -119,8 +119,8 @@ class Training:
 class Pruning:
     """How a ticket is cut: each round removes `rate` of what remains, until a target is met.
 
-    One of `target_weights` and `target_density` may be given; with neither a generation prunes
-    `rounds` rounds. `epochs` of training follow each round, after rewinding if any.
+    The target is `target_weights` where that is above 0, else `target_density`; with both 0 a
+    generation prunes `rounds` rounds. `epochs` of training follow each round, after rewinding.
     """
 
     score: str = "magnitude"
@@ -129,7 +129,7 @@ class Pruning:
     output_rate: float | None = None  # the output layer's own rate; without it: as all others
     rounds: int = 0  # at most so many rounds a generation; 0 = until the target is met
     target_weights: int = 0
-    target_density: float = 0.0
+    target_density: float = 0.2
     layer_floor: int = 1  # every layer keeps at least so many weights
     epochs: float = 1.0
     rewind: str = "none"  # none, init, or a step such as 500it
@@ -143,19 +143,21 @@ class Pruning:
         _within("pruning.target_density", self.target_density, 0, 1)
         _within("pruning.layer_floor", self.layer_floor, 1, math.inf)
         _within("pruning.epochs", self.epochs, 0, math.inf, open_low=True)
-        if self.target_weights and self.target_density:
-            raise InputError("pruning.target_weights and pruning.target_density: give only one")
         if not (self.target_weights or self.target_density or self.rounds):
             raise InputError(
                 "pruning needs an end: set target_weights, target_density or rounds above 0"
             )
         if not re.fullmatch(r"none|init|\d+it", self.rewind):
-            raise InputError(f"pruning.rewind must be none, init or like 500it, got {self.rewind!r}")
+            raise InputError(
+                f"pruning.rewind must be none, init or like 500it, got {self.rewind!r}"
+            )
 
     @property
     def rewind_step(self) -> int | None:
         """The step of generation 0 to rewind to; None where weights are inherited."""
-        return None if self.rewind == "none" else int(self.rewind.removesuffix("it").replace("init", "0"))
+        if self.rewind == "none":
+            return None
+        return 0 if self.rewind == "init" else int(self.rewind.removesuffix("it"))
 
 
 @dataclass(frozen=True)
@@ -262,7 +264,7 @@ class Experiment:
     data: Data = field(default_factory=Data)
     start: Start = field(default_factory=Start)
     training: Training = field(default_factory=Training)
-    pruning: Pruning = field(default_factory=lambda: Pruning(target_density=0.2))
+    pruning: Pruning = field(default_factory=Pruning)
     growth: Growth = field(default_factory=Growth)
     space: Space = field(default_factory=Space)
     acceptance: Acceptance = field(default_factory=Acceptance)

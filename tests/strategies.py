@@ -190,6 +190,10 @@ def morphs(
         changed[f"{name}.kernel"] = Ancestry(f"{name}.kernel", (NEW, *range(layer.kernel), NEW))
     if has_insertion:
         after = draw(insertions(after, tag))
+        if (own := f"{tag}.own") in after.widths:  # what read the old symbol reads this one now
+            source = after.unit_axes[after.layers[f"{tag}.layer"].inputs[0]].symbol
+            same = Ancestry(source, tuple(range(before.widths[source])))
+            changed[own] = changed.get(source, same)
     if before.free_symbols and has_new_name:
         old = draw(st.sampled_from(before.free_symbols))
         units = tuple(range(before.widths[old]))
@@ -210,7 +214,7 @@ def renamed(architecture: Architecture, old: str, new: str) -> Architecture:
 
 @st.composite
 def insertions(draw: DrawFn, architecture: Architecture, tag: str) -> Architecture:
-    """A new norm, a new layer on an old symbol, or a new residual branch, after a random layer."""
+    """A norm, a layer on the old symbol or its own, or a residual branch, after a random layer."""
     places = [n for n in architecture.order if n not in {architecture.output, architecture.input}]
     place = draw(st.sampled_from(places or [architecture.input]))
     axis, shape = architecture.unit_axes[place], architecture.shapes[place]
@@ -222,11 +226,14 @@ def insertions(draw: DrawFn, architecture: Architecture, tag: str) -> Architectu
     weighted = Layer("linear", (place,), axis.symbol)
     if len(shape) == 3:
         weighted = replace(weighted, operation="conv", kernel=3, padding=1)
-    kind = draw(st.sampled_from(("norm", "layer", "branch")))
+    kind = draw(st.sampled_from(("norm", "layer", "own", "branch")))
     widths = {}
     if kind == "norm" or axis != Axis(axis.symbol):  # repeated units: a layer would end the repeat
         added = {f"{tag}.end": Layer("batchnorm", (place,))}
-    elif kind == "layer":
+    elif kind in {"layer", "own"}:
+        if kind == "own" and not _reaches_add(architecture, place):
+            weighted = replace(weighted, width=f"{tag}.own")
+            widths = {f"{tag}.own": architecture.widths[axis.symbol]}
         added = {f"{tag}.layer": weighted, f"{tag}.end": Layer("relu", (f"{tag}.layer",))}
     else:
         widths = {f"{tag}.units": draw(st.integers(1, 3))}
@@ -236,3 +243,13 @@ def insertions(draw: DrawFn, architecture: Architecture, tag: str) -> Architectu
             f"{tag}.end": Layer("add", (place, f"{tag}.two")),
         }
     return architecture.edit({**readers, **added}, widths)
+
+
+def _reaches_add(architecture: Architecture, place: str) -> bool:
+    """True iff the units after `place` are added to others before a layer makes new ones."""
+    following = [n for n, layer in architecture.layers.items() if place in layer.inputs]
+    return any(
+        architecture.layers[n].operation == "add"
+        or (not architecture.layers[n].width and _reaches_add(architecture, n))
+        for n in following
+    )

@@ -50,7 +50,9 @@ def in_finished(finished: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_run_leaves_what_is_promised(in_finished: Path) -> None:
     names = {path.name for path in in_finished.iterdir()}
     assert names == FILES | {"tickets"}
-    assert in_finished == api.run_folder(shelf.load_experiment("grow_digits", TINY))
+    experiment = shelf.load_experiment("grow_digits", TINY)
+    assert in_finished == api.run_folder(experiment)
+    assert shelf.load_experiment(in_finished / "experiment.toml") == experiment
     summary = json.loads((in_finished / "summary.json").read_text("utf-8"))
     tickets = {path.stem for path in (in_finished / "tickets").iterdir()}
     assert tickets == {ticket["digest"] for ticket in summary["tickets"]}
@@ -138,6 +140,7 @@ def test_every_experiment_runs_at_a_tiny_budget(name: str, tmp_path: Path) -> No
     ("space", "architecture"),
     [
         ("mlp", "mlp"),
+        ("mlp_wide", "mlp"),
         ("convnet", "conv-2"),
         ("convnet", "convnet"),
         ("resnet", "resnet-20"),
@@ -216,11 +219,18 @@ def has_target(name: str) -> bool:
 def write_data(path: Path, shape: tuple[int, ...], *, classes: int) -> Path:
     """An .npz file with bright and dark images of invented classes."""
     draw = np.random.default_rng(0)
-    arrays: dict[str, np.ndarray[Any, Any]] = {}
-    for part, count in (("train", max(60, 2 * classes)), ("test", 20)):
+
+    def part(count: int) -> tuple[Any, Any]:
         labels = np.arange(count) % classes
-        noise = draw.integers(0, 100, (count, *shape))
         shift = (150 * labels / classes).reshape(-1, *[1] * len(shape))
-        arrays |= {f"{part}_images": (noise + shift).astype(np.uint8), f"{part}_labels": labels}
-    np.savez(path, **arrays)
+        return (draw.integers(0, 100, (count, *shape)) + shift).astype(np.uint8), labels
+
+    (images, labels), (test_images, test_labels) = part(max(60, 2 * classes)), part(20)
+    np.savez(
+        path,
+        train_images=images,
+        train_labels=labels,
+        test_images=test_images,
+        test_labels=test_labels,
+    )
     return path

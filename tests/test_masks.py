@@ -57,6 +57,25 @@ def test_apply_zeroes_the_pruned_alone(data: DataObject, seed: int) -> None:
     assert all(torch.equal(again[n], masked[n]) for n in masked)
 
 
+def test_drop_lowest_removes_what_it_says() -> None:
+    """A negative count, a score without a mask or of another shape: refused, not guessed."""
+    masks = {"a": torch.ones(2, 3, dtype=torch.bool)}
+    scores = {"a": torch.arange(6.0).reshape(2, 3)}
+    with pytest.raises(InputError, match=">= 0, got -1"):
+        masking.drop_lowest(masks, scores, -1)
+    with pytest.raises(InputError, match="scores of a"):
+        masking.drop_lowest(masks, {"a": scores["a"].T}, 1)
+    with pytest.raises(InputError, match="scores of b"):
+        masking.drop_lowest(masks, {"b": scores["a"]}, 1)
+    with pytest.raises(InputError, match="no tensor has a score"):
+        masking.drop_lowest(masks, {}, 0)
+    turned = {"a": torch.ones(3, 2, dtype=torch.bool).T}  # columns first in memory
+    assert masking.drop_lowest(turned, scores, 2)["a"].tolist() == [
+        [False, False, True],
+        [True] * 3,
+    ]
+
+
 @pytest.mark.parametrize("value", [-1.0, math.inf, math.nan, -0.0])
 def test_pruned_weights_are_plus_zero(value: float) -> None:
     """-1 * 0 is -0, which has other bytes and another digest; nan * 0 and inf * 0 are nan."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import recursive_lth
+from recursive_lth import shelf
 from recursive_lth.cli.entry import app
 
 ROOT = Path(recursive_lth.__file__).parents[1]
@@ -70,3 +71,11 @@ def test_the_project_says_the_same_as_the_package() -> None:
     assert project["project"]["name"] == "recursive-lth"
     assert project["tool"]["hatch"]["version"]["path"] == "recursive_lth/__init__.py"
     assert set(project["project"]["scripts"]) == {"recursive-lth", "rlth"}
+
+
+def test_a_wheel_holds_the_shelf_where_it_is_looked_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    folders = shelf.FOLDERS.values()
+    assert wheel["sources"] == {name: f"recursive_lth/{name}" for name in folders}
+    assert {f"/{name}/*.toml" for name in folders} < set(wheel["include"])

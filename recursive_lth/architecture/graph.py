@@ -115,7 +115,9 @@ class Architecture:
     @cached_property
     def symbols(self) -> Mapping[str, int]:
         """The size of every symbol: the widths, and each convolution's kernel."""
-        kernels = {kernel_symbol(n): y.kernel for n, y in self.layers.items() if y.operation == "conv"}
+        kernels = {
+            kernel_symbol(n): y.kernel for n, y in self.layers.items() if y.operation == "conv"
+        }
         return MappingProxyType({**self.widths, **kernels})
 
     def shape(self, tensor: str) -> Shape:
@@ -177,7 +179,8 @@ class Architecture:
             "spatial": list(self.spatial),
             "widths": dict(self.widths),
             "layers": {
-                n: asdict(layer) | {"inputs": list(layer.inputs)} for n, layer in self.layers.items()
+                n: asdict(layer) | {"inputs": list(layer.inputs)}
+                for n, layer in self.layers.items()
             },
         }
 

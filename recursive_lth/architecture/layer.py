@@ -116,7 +116,7 @@ def output_axis(layer: Layer, axes: Sequence[Axis], shape: Shape) -> Axis:
 
 
 def tensor_axes(name: str, layer: Layer, source: Axis) -> dict[str, tuple[Axis, ...]]:
-    """The named axes of every tensor of a layer that reads units along `source`, PyTorch's order."""
+    """The named axes, in PyTorch's order, of every tensor of a layer that reads along `source`."""
     out = Axis(layer.width)
     match layer.operation:
         case "linear":

@@ -107,7 +107,7 @@ def _operation(name: str, layer: Layer) -> Run:
 def _batchnorm(
     name: str, weights: Mapping[str, Tensor], x: Tensor, statistics: Weights | None
 ) -> Tensor:
-    """BatchNorm (Ioffe & Szegedy 2015) that hands its new statistics back instead of storing them."""
+    """BatchNorm (Ioffe & Szegedy 2015) that hands its new statistics back, storing nothing."""
     weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
     mean, var = (weights[f"{name}.{field}"] for field in STATISTICS)
     if statistics is None:

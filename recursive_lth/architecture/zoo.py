@@ -119,7 +119,9 @@ def resnet_20(shape: Shape, classes: int, hidden: tuple[int, ...]) -> Architectu
     for stage, units in enumerate(widths, start=1):
         for block in range(1, 4):
             stride = 2 if stage > 1 and block == 1 else 1
-            source = _basic_block(draft, f"s{stage}b{block}", source, f"stream{stage}", units, stride)
+            source = _basic_block(
+                draft, f"s{stage}b{block}", source, f"stream{stage}", units, stride
+            )
     return draft.finish(draft.plain("mean", Layer("meanpool", (source,))))
 
 

@@ -53,12 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CycloptsError as error:
         return _say(f"{str(error).rstrip('.')}; see --help", WRONG_INPUT)
     is_debug = bool(bound.arguments.get("debug"))
+    advice = "; the same command goes on from what is saved" if command is grow.grow else ""
     with _terminable():
-        return _run(lambda: command(*bound.args, **bound.kwargs), is_debug=is_debug)
+        return _run(lambda: command(*bound.args, **bound.kwargs), is_debug=is_debug, advice=advice)
 
 
-def _run(command: Callable[[], object], *, is_debug: bool) -> int:
-    """Run a command; what it raises becomes one line and a status."""
+def _run(command: Callable[[], object], *, is_debug: bool, advice: str) -> int:
+    """Run a command; what it raises becomes one line and a status, a stop with some advice."""
     try:
         command()
         sys.stdout.flush()
@@ -66,7 +67,7 @@ def _run(command: Callable[[], object], *, is_debug: bool) -> int:
         status = stop.code if isinstance(stop, SystemExit) else INTERRUPTED
         if status not in (INTERRUPTED, TERMINATED):
             raise
-        return _say("stopped; the same command goes on from what is saved", int(status))
+        return _say(f"stopped{advice}", int(status))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return FAILED

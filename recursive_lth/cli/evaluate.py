@@ -43,6 +43,8 @@ def evaluate(
 ) -> None:
     """Evaluate a ticket: test accuracy, calibrated loss, costs, time for a batch.
 
+    The calibrated loss is at the temperature that suits the test split itself best.
+
     Time is the median over 15 dense batches: PyTorch computes with the zeros of a mask too.
     """
     from recursive_lth.ticket.ticket import load_ticket
@@ -75,7 +77,10 @@ def evaluate(
     if json:
         screen.print_json(numbers)
     else:
-        rows = [[key.replace("_", " "), _in_words(key, value)] for key, value in numbers.items()]
+        rows = [
+            [key.replace("_", " ").replace("seconds", "time"), _in_words(key, value)]
+            for key, value in numbers.items()
+        ]
         screen.print_table(screen.console(), "on the test split", Table(["", ""], rows))
 
 

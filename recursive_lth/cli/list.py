@@ -33,7 +33,7 @@ def list_all(*, out: Out = Path("runs"), json: Json = False, debug: Debug = Fals
         return
     console = screen.console()
     for title, rows in found.items():
-        name = f"runs in {out}" if title == "runs" else title.replace("_", " ")
+        name = f"runs in {out}/" if title == "runs" else title.replace("_", " ")
         if not rows:
             console.print(f"{name}: none yet; `recursive-lth grow` makes one\n")
             continue

@@ -47,7 +47,8 @@ Resume = Annotated[
     Literal["auto", "never", "must"],
     _option(
         "--resume",
-        "auto: go on where this experiment stopped; never: begin anew; must: never begin anew.",
+        "auto: go on where this experiment stopped; never: set that aside and begin anew; "
+        "must: go on or refuse.",
     ),
 ]
 DryRun = Annotated[

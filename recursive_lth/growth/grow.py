@@ -36,8 +36,8 @@ def seed_ticket(morph: Morph, generator: Generator, scheme: str) -> Ticket:
         weights=values,
         rewind=values,
         masks=transplant({}, morph, masking.dense(architecture)),
-        births={n: torch.zeros(architecture.shape(n), dtype=torch.int16) for n in architecture.prunable},
-    )  # fmt: skip
+        births=transplant({}, morph, _born_in(morph, 0)),
+    )
 
 
 def grow(
@@ -64,7 +64,11 @@ def grow(
     masks = mask_of_new(change, ticket.masks, born.skeleton, generator)
     values = transplant(ticket.weights, change, born.values)
     weights = masking.apply(values, masks)
-    paid = pay(change, weights, masks, masking.remaining(ticket.masks)) if step.mask in BUDGETED else None
+    paid = (
+        pay(change, weights, masks, masking.remaining(ticket.masks))
+        if step.mask in BUDGETED
+        else None
+    )
     kept = masks if paid is None else paid
     grown = Ticket(
         change.after,

@@ -67,7 +67,7 @@ def identity(morph: Morph, fresh: Weights) -> Birth:
 
 
 def zero_gamma(morph: Morph, fresh: Weights) -> Birth:
-    """A residual branch that adds 0: gamma of its last BatchNorm 0, or its last weights without one.
+    """A residual branch that adds 0: gamma of its last BatchNorm 0, or else its last weights.
 
     Exact in both modes where what it is added to is not negative (Goyal et al. 2017, arXiv
     1706.02677, use it at the first birth).
@@ -120,9 +120,8 @@ def _branch_ends(morph: Morph) -> list[str]:
 def _identity_weight(weight: Tensor) -> Tensor:
     """An identity of the shape (out, in) or (out, in, k, k), one at the centre of the kernel."""
     result = torch.zeros_like(weight)
-    diagonal = torch.arange(min(weight.shape[:2]))
-    centre = (weight.shape[2] // 2,) * (weight.dim() - 2) if weight.dim() > 2 else ()
-    result[(diagonal, diagonal, *centre)] = 1
+    square = result.flatten(2)[..., result[0, 0].numel() // 2] if result.dim() > 2 else result
+    square.fill_diagonal_(1)
     return result
 
 

@@ -26,9 +26,7 @@ def widen(architecture: Architecture, *, place: float, ratio: float, label: str)
     units = architecture.widths[symbol]
     new = max(1, round(ratio * units))
     after = architecture.edit(widths={symbol: units + new})
-    return morph(
-        architecture, after, {symbol: Ancestry(symbol, (*range(units), *(NEW,) * new))}
-    )
+    return morph(architecture, after, {symbol: Ancestry(symbol, (*range(units), *(NEW,) * new))})
 
 
 def deepen(architecture: Architecture, *, place: float, ratio: float, label: str) -> Morph:
@@ -80,7 +78,8 @@ def sites(architecture: Architecture) -> tuple[str, ...]:
     return tuple(
         name
         for name in architecture.order
-        if architecture.layers[name].operation == "relu" and architecture.unit_axes[name].repeat == 1
+        if architecture.layers[name].operation == "relu"
+        and architecture.unit_axes[name].repeat == 1
     )
 
 
@@ -101,7 +100,7 @@ def _weight_layer(
 
 
 def _reaches_add(architecture: Architecture, site: str) -> bool:
-    """True iff the units after `site` reach an addition as they are, so that their symbol is bound."""
+    """True iff the units after `site` reach an addition as they are: their symbol is bound."""
     following = list(architecture.graph.successors(site))
     while following:
         name = following.pop()

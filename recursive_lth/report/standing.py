@@ -38,7 +38,7 @@ def front(record: RunRecord) -> list[Line]:
     if record.summary is not None:
         digests = set(record.summary.get("front", []))
         return [line for line in record.generations if line["digest"] in digests]
-    tickets = accepted(record.generations)
+    tickets = [line for line in accepted(record.generations) if line["generation"] >= 1]
     return [line for line in tickets if not any(_beats(other, line) for other in tickets)]
 
 

@@ -35,7 +35,7 @@ def check_names(experiment: Experiment) -> None:
             (MASKS_OF_NEW, step.mask, "growth.schedule mask"),
         ]
     for registry, name, what in wanted:
-        pick(registry, name, what)  # type: ignore[arg-type]
+        pick(registry, name, what)
     for step in experiment.growth.schedule:
         if step.initialisation not in {PRESERVING, *INITIALISATIONS[step.operator]}:
             raise InputError(

@@ -13,11 +13,11 @@ from recursive_lth.pruning.schedule import next_round
 from recursive_lth.pruning.scores import SCORES
 from recursive_lth.search import judge
 from recursive_lth.search.acceptance import Verdict, accept
+from recursive_lth.search.describe import describe_ticket
 from recursive_lth.search.fit import Bench, Job, Row, fit
 from recursive_lth.search.generation import Candidate, Generation
 from recursive_lth.search.lineage import START, last_accepted, rejected_in_a_row
 from recursive_lth.search.plan import start_architecture
-from recursive_lth.search.describe import describe_ticket
 from recursive_lth.ticket.morph import birth
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.evaluate import evaluate
@@ -79,7 +79,9 @@ def _start(bench: Bench) -> tuple[Generation, Ticket, list[Row]]:
     generator = seeds.generator(experiment.seed, "generation", 0, "birth")
     ticket = seed_ticket(birth(architecture), generator, experiment.start.initialisation)
     turn = _Turn(ticket, [], 0, 0)
-    _train(bench, turn, 0, "train", experiment.training.epochs, keep_at=experiment.pruning.rewind_step)
+    _train(
+        bench, turn, 0, "train", experiment.training.epochs, keep_at=experiment.pruning.rewind_step
+    )
     line = _close(bench, turn, [], START, None, None, ())
     return line, turn.ticket, turn.rows
 
@@ -96,7 +98,9 @@ def _prune_and_grow(
         seeds.generator(experiment.seed, "generation", number, "perturb"),
         experiment.start.initialisation,
     )
-    turn = _Turn(replace(young, parent=parent.digest), [], line[-1].training_cost, line[-1].training_steps)
+    turn = _Turn(
+        replace(young, parent=parent.digest), [], line[-1].training_cost, line[-1].training_steps
+    )
     operator, growth, certificate = "none", None, None
     candidates: tuple[Candidate, ...] = ()
     if number > 1 and experiment.growth.policy != "never":
@@ -188,7 +192,9 @@ def _close(
     else:
         rule = bench.experiment.acceptance
         verdict = accept(rule, line, evaluation.accuracy, turn.ticket.cost.density)
-    bench.meter.tell(val_accuracy=evaluation.accuracy, remaining_weights=turn.ticket.cost.remaining_weights)
+    bench.meter.tell(
+        val_accuracy=evaluation.accuracy, remaining_weights=turn.ticket.cost.remaining_weights
+    )
     return Generation(
         **describe_ticket(turn.ticket),
         generation=len(line),

@@ -42,7 +42,8 @@ class Job:
     """One training: its name within the generation, length, seed, and what its curve is called.
 
     The validation data are looked at after each epoch, or at the `rungs` alone (numbers of steps).
-    `keep_at` asks for a copy of the weights after so many steps.
+    `keep_at` asks for a copy of the weights after so many steps. `candidate` is its number in the
+    lineage, `place` its place among those that are trained.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Job:
     epochs: float
     seed: int
     candidate: int | None = None
+    place: int | None = None
     round: int | None = None
     rungs: tuple[int, ...] = ()
     keep_at: int | None = None
@@ -114,8 +116,12 @@ def fit(
             evaluation = evaluate(ticket.architecture, step.weights, bench.split.validation)
         rows.append(_row(job, step, per_epoch, float(total) / (step.number - last), evaluation))
         total, last = torch.zeros_like(total), step.number
-        bench.meter.tell(step=step.number, val_accuracy=evaluation.accuracy, ahead=step.number / per_epoch)
-        if rows[-1]["val_loss"] is None or (is_hopeless and step.number < steps and is_hopeless(rows)):
+        bench.meter.tell(
+            step=step.number, val_accuracy=evaluation.accuracy, ahead=step.number / per_epoch
+        )
+        if rows[-1]["val_loss"] is None or (
+            is_hopeless and step.number < steps and is_hopeless(rows)
+        ):
             break
         is_epoch_end = step.number % per_epoch == 0 and step.number < steps
         if is_epoch_end and perf_counter() - told > SECONDS_BETWEEN_CHECKPOINTS:
@@ -166,7 +172,7 @@ def _row(job: Job, step: Step, per_epoch: int, loss: float, evaluation: Evaluati
 def _tell(bench: Bench, job: Job, ticket: Ticket, steps: int) -> None:
     bench.meter.tell(
         phase=job.phase,
-        candidate=job.candidate,
+        candidate=job.place,
         candidates=bench.experiment.growth.candidates,
         step=0,
         steps=steps,

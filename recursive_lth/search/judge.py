@@ -38,6 +38,7 @@ class _Tried:
     """One candidate: the digest of its sprout, and its ticket after the short training."""
 
     sprout: str
+    place: int  # among those trained
     ticket: Ticket
     candidate: Candidate
     certificate: dict[str, Any] | None
@@ -59,7 +60,7 @@ def choose(
     if proposal is not None and proposal.is_final:
         sprout = _grow(bench, parent, proposal, generation)
         return Seedling(sprout.ticket, _described(sprout), asdict(sprout.certificate), (), [])
-    standing = _Tried(parent.digest, parent, _blank(0), None, [])
+    standing = _Tried(parent.digest, 0, parent, _blank(0), None, [])
     tried = [_train(bench, standing, generation, lambda gains: False, [])]
     if tried[0].candidate.status == "failed":
         raise InputError(
@@ -77,14 +78,23 @@ def choose(
     )
     rows = [row for t in tried for row in t.rows]
     chosen = winner.candidate.growth
-    return Seedling(winner.ticket, dict(chosen) if chosen else None, winner.certificate, candidates, rows)
+    return Seedling(
+        winner.ticket, dict(chosen) if chosen else None, winner.certificate, candidates, rows
+    )
 
 
 def _wants_more(growth: Growth, tried: Sequence[_Tried]) -> bool:
     """Until enough unlike growths are trained; a policy that only repeats itself is cut short."""
     proposed = len(tried) - 1
-    trained = sum(t.candidate.training_steps > 0 for t in tried) - 1
-    return trained < growth.candidates and proposed < PROPOSALS_PER_CANDIDATE * growth.candidates
+    return (
+        _trained(tried) - 1 < growth.candidates
+        and proposed < PROPOSALS_PER_CANDIDATE * growth.candidates
+    )
+
+
+def _trained(tried: Sequence[_Tried]) -> int:
+    """How many candidates were trained, not growing among them."""
+    return sum(t.candidate.training_steps > 0 for t in tried)
 
 
 def _try(
@@ -95,12 +105,13 @@ def _try(
     try:
         sprout = _grow(bench, parent, proposal, generation)
     except InputError as error:
-        return _Tried("", parent, replace(blank, reason=str(error)), None, [])
+        return _Tried("", 0, parent, replace(blank, reason=str(error)), None, [])
     for other in tried[1:]:
         if other.sprout == sprout.ticket.digest:
             return _repeat(other, blank)
     begun = _Tried(
         sprout.ticket.digest,
+        _trained(tried),
         sprout.ticket,
         replace(blank, growth=_described(sprout)),
         asdict(sprout.certificate),
@@ -146,6 +157,7 @@ def _train(
         growth.judge_epochs,
         seeds.derive(bench.experiment.seed, "generation", generation, "judge"),  # common to all
         candidate=number,
+        place=begun.place,
         rungs=rungs_of(growth.judge_epochs, growth.rungs, bench),
     )
     fitted = fit(bench, begun.ticket, job, lambda rows: is_hopeless(_gains(rows, standing)))
@@ -194,7 +206,11 @@ def _described(sprout: Sprout) -> dict[str, Any]:
 def _gains(rows: Sequence[Row], standing: Sequence[Row]) -> list[float]:
     """At each rung, how much lower the calibrated loss is than that of not growing."""
     pairs = zip(rows, standing, strict=False)
-    return [s["val_calibrated_loss"] - r["val_calibrated_loss"] for r, s in pairs if r["val_loss"] is not None]
+    return [
+        s["val_calibrated_loss"] - r["val_calibrated_loss"]
+        for r, s in pairs
+        if r["val_loss"] is not None
+    ]
 
 
 def _blank(number: int) -> Candidate:

@@ -22,7 +22,9 @@ def planned_epochs(experiment: Experiment, architecture: Architecture) -> list[f
     growth, pruning = experiment.growth, experiment.pruning
     weights = cost(architecture).weights
     first = _rounds(weights, target(architecture, pruning), pruning)
-    later = _rounds(round(1.5 * target(architecture, pruning)), target(architecture, pruning), pruning)
+    later = _rounds(
+        round(1.5 * target(architecture, pruning)), target(architecture, pruning), pruning
+    )
     judged = 0 if growth.policy in {"fixed", "never"} else growth.candidates + 1
     grown = 0.0 if growth.policy == "never" else judged * growth.judge_epochs + growth.epochs
     each = grown + later * pruning.epochs
@@ -30,9 +32,7 @@ def planned_epochs(experiment: Experiment, architecture: Architecture) -> list[f
     return [experiment.training.epochs, first * pruning.epochs, *[each] * (generations - 1)]
 
 
-def plan(
-    experiment: Experiment, sample_shape: Shape, classes: int, samples: int
-) -> dict[str, Any]:
+def plan(experiment: Experiment, sample_shape: Shape, classes: int, samples: int) -> dict[str, Any]:
     """Steps and multiply-adds of a run at most, were every network as dear as the dense start."""
     architecture = start_architecture(experiment, sample_shape, classes)
     epochs = sum(planned_epochs(experiment, architecture))

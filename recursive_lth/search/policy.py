@@ -63,7 +63,7 @@ class Proposal:
 Policy = Callable[[Past], Proposal | None]  # None: nothing more to propose
 
 
-def never(past: Past) -> None:
+def never(past: Past) -> Proposal | None:
     """Never grows: what is left is iterative pruning."""
     return None
 

@@ -15,7 +15,7 @@ from recursive_lth.search.fit import Bench, Row
 from recursive_lth.search.generation import Generation
 from recursive_lth.search.plan import planned_epochs, start_architecture
 from recursive_lth.search.progress import Meter, Progress, Watch
-from recursive_lth.search.run_folder import Resume, RunFolder, check_origin, opened
+from recursive_lth.search.run_folder import Resume, RunFolder, check_origin, opened, run_folder
 from recursive_lth.search.stages import Stages
 from recursive_lth.search.summary import summarise
 from recursive_lth.ticket.ticket import Ticket, load_ticket
@@ -48,12 +48,21 @@ def grow(
     """
     check_names(experiment)
     where = devices.choose(device)
+    clock = Clock()
+    if resume != "never" and run_folder(experiment, out).is_finished:
+        yield from run_folder(experiment, out).lineage()
+        return
+    with clock.inside("data"):
+        data = load(experiment.data.name, data_dir)
+        parts = split(data, experiment.data, experiment.seed, where)
+        batches = Batches(parts.train, parts.black, experiment.training)
+    architecture = start_architecture(experiment, data.sample_shape, data.classes)
+    meter = Meter(watch, planned_epochs(experiment, architecture))
     with opened(experiment, out, resume) as folder:
-        if folder.is_finished:
-            yield from folder.lineage()
-            return
+        origin = {"data": data.digest, "device": where.type, "torch": torch.__version__}
+        check_origin(folder, origin)
+        bench = Bench(experiment, parts, batches, Stages(folder.work / "stages"), meter, clock)
         with devices.pinned(experiment.training.threads):
-            bench = _prepare(experiment, folder, data_dir, where, watch)
             lineage = folder.lineage()
             folder.cut_metrics(len(lineage))
             yield from lineage
@@ -65,26 +74,6 @@ def grow(
                     _store(folder, bench.stages, lineage, ticket, rows)
                 yield turn
             _finish(bench, folder, lineage)
-
-
-def _prepare(
-    experiment: Experiment,
-    folder: RunFolder,
-    data_dir: Path | None,
-    where: torch.device,
-    watch: Watch | None,
-) -> Bench:
-    """Data on the device, and everything the generations share."""
-    clock = Clock()
-    with clock.inside("data"):
-        data = load(experiment.data.name, data_dir)
-        parts = split(data, experiment.data, experiment.seed, where)
-        batches = Batches(parts.train, parts.black, experiment.training)
-    origin = {"data": data.digest, "device": where.type, "torch": torch.__version__}
-    check_origin(folder, origin)
-    architecture = start_architecture(experiment, data.sample_shape, data.classes)
-    meter = Meter(watch, planned_epochs(experiment, architecture))
-    return Bench(experiment, parts, batches, Stages(folder.work / "stages"), meter, clock)
 
 
 def _store(

@@ -78,7 +78,7 @@ def opened(experiment: Experiment, out: Path, resume: Resume) -> Iterator[RunFol
     if resume == "must" and not is_there:
         raise InputError(f"nothing to resume at {folder.path}: leave out --resume must")
     try:
-        folder.work.mkdir(parents=True, exist_ok=True)
+        (out if folder.is_finished else folder.work).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
             f"cannot write {folder.path}: {error.strerror}; choose another folder with --out"

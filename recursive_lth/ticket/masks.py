@@ -33,7 +33,7 @@ def masked_cost(architecture: Architecture, masks: Mapping[str, Tensor]) -> Cost
 
 
 def apply(tensors: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors with 0 where a mask is false; tensors without a mask are handed on as they are."""
+    """The tensors with 0 where a mask is false; those without a mask are handed on as they are."""
     return {n: t * masks[n].to(t) if n in masks else t for n, t in tensors.items()}
 
 

@@ -62,9 +62,11 @@ def _dataset(name: str, raw: Raw) -> Dataset:
     digest = hashlib.sha256()
     for array in raw:
         digest.update(f"{array.dtype} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array).view(np.uint8).reshape(-1))
+        digest.update(np.ascontiguousarray(array).data)
     scale = 255.0 if train.dtype == np.uint8 else 1.0
-    images, held = (torch.from_numpy(np.ascontiguousarray(a)).float() / scale for a in (train, test))
+    images, held = (
+        torch.from_numpy(np.ascontiguousarray(a)).float() / scale for a in (train, test)
+    )
     dims = (0,) if images.dim() == 2 else (0, 2, 3)
     if images.dim() == 2:  # one mean for all features: columns may be constant
         mean, deviation = images.mean(), images.std().clamp(min=1e-6)
@@ -87,7 +89,7 @@ def _dataset(name: str, raw: Raw) -> Dataset:
 
 def _read_npz(path: Path) -> Raw:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             missing = [key for key in NPZ_KEYS if key not in file]
             if missing:
                 raise InputError(f"{path} lacks {', '.join(missing)}: save them with numpy.savez")

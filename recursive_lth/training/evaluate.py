@@ -31,9 +31,7 @@ class Evaluation:
     samples: int
 
 
-def logits_of(
-    architecture: Architecture, weights: Mapping[str, Tensor], images: Tensor
-) -> Tensor:
+def logits_of(architecture: Architecture, weights: Mapping[str, Tensor], images: Tensor) -> Tensor:
     """Logits (n, classes) in evaluation mode, computed in batches, on the images' device."""
     forward = network(architecture)
     here = {name: tensor.to(images.device) for name, tensor in weights.items()}
@@ -65,6 +63,8 @@ def best_temperature(logits: Tensor, labels: Tensor) -> float:
     def loss(sharpness: float) -> float:
         return float(F.cross_entropy(logits * float(sharpness), labels))
 
-    found = minimize_scalar(loss, bounds=(1 / high, 1 / low), method="bounded", options={"xatol": 1e-4})
+    found = minimize_scalar(
+        loss, bounds=(1 / high, 1 / low), method="bounded", options={"xatol": 1e-4}
+    )
     sharpness = float(np.asarray(found.x))
     return 1 / sharpness if loss(sharpness) <= loss(1.0) else 1.0

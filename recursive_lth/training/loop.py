@@ -1,4 +1,4 @@
-"""The training loop, as a generator of steps: progress, checkpoints and stopping are the caller's."""
+"""The training loop, a generator of steps: progress, checkpoints and stopping are the caller's."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -70,6 +70,7 @@ def training(
     sparse = [n for n in masks if not bool(masks[n].all())]
     cover = [masks[n].to(device, live[n].dtype) for n in sparse]
     covered = [live[n] for n in sparse]
+    sparse_places = [names.index(n) for n in sparse]
     for kind in (state or {}).keys() - {"step"}:
         _mask([optimizer.state[p][kind] for p in covered], cover)
 
@@ -91,12 +92,14 @@ def training(
             logits, statistics = forward(live, images, training=True, drop=drop)
             loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
             gradients = torch.autograd.grad(loss, parameters)
+            _mask([gradients[place] for place in sparse_places], cover)
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 parameter.grad = gradient
-            _mask([parameter.grad for parameter in covered], cover)
             if recipe.clip_norm:
                 torch.nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
-            optimizer.param_groups[0]["lr"] = recipe.learning_rate * rate_factor(recipe, number, steps)
+            optimizer.param_groups[0]["lr"] = recipe.learning_rate * rate_factor(
+                recipe, number, steps
+            )
             optimizer.step()
             _mask(covered, cover)
             live |= statistics

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-import torch
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
@@ -30,15 +29,11 @@ def _sgd(parameters: list[Tensor], recipe: Training) -> Optimizer:
 
 
 def _adam(parameters: list[Tensor], recipe: Training) -> Optimizer:
-    return Adam(
-        parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
-    )
+    return Adam(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
 
 
 def _adamw(parameters: list[Tensor], recipe: Training) -> Optimizer:
-    return AdamW(
-        parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
-    )
+    return AdamW(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
 
 
 def rate_factor(recipe: Training, step: int, steps: int) -> float:
@@ -87,7 +82,9 @@ def set_moments(
         for kind, values in state.items():
             if name in values:
                 is_count = kind == "step"
-                value = values[name].to("cpu" if is_count and not parameter.is_cuda else parameter.device)
+                value = values[name].to(
+                    "cpu" if is_count and not parameter.is_cuda else parameter.device
+                )
                 optimizer.state[parameter][kind] = value.clone()
 
 

@@ -24,7 +24,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Split:
-    """The three parts: training teaches, validation selects, test reports. `black` is 0 normalised."""
+    """Training teaches, validation selects, test reports. `black` is the normalised 0."""
 
     train: Samples
     validation: Samples

@@ -1,0 +1,45 @@
+"""The public names, and a run from Python with its report at the end."""
+
+from pathlib import Path
+
+import pytest
+from tiny import TINY
+
+import recursive_lth
+from recursive_lth import api
+from recursive_lth.search.progress import Progress
+
+
+@pytest.mark.parametrize("name", recursive_lth.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(recursive_lth, name) is not None
+    assert name in dir(recursive_lth)
+
+
+def test_another_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'prune'"):
+        _ = recursive_lth.prune
+
+
+def test_a_run_is_watched_and_its_report_is_there_when_it_ends(tmp_path: Path) -> None:
+    """Progress never falls and ends at 1; a report that was deleted comes back, others stay."""
+    experiment = recursive_lth.load_experiment("grow_digits", TINY)
+    folder = recursive_lth.run_folder(experiment, tmp_path)
+    seen: list[Progress] = []
+    run = recursive_lth.grow(experiment, out=tmp_path, watch=seen.append)
+    first = next(run)
+    assert first.generation == 0
+    assert not (folder / "report.html").exists()
+    rest = list(run)
+    assert [turn.generation for turn in rest] == [1, 2]
+    done = [place.done for place in seen]
+    assert done == sorted(done)
+    assert done[-1] == pytest.approx(1)
+
+    report = folder / "report.html"
+    written = report.stat().st_mtime_ns
+    assert list(api.grow(experiment, out=tmp_path)) == list(api.grow(experiment, out=tmp_path))
+    assert report.stat().st_mtime_ns == written
+    report.unlink()
+    assert len(list(api.grow(experiment, out=tmp_path))) == 3
+    assert report.exists()

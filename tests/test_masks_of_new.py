@@ -1,0 +1,210 @@
+"""Masks of new weights: exact counts, bones that stay, and budgets that are paid by the weakest."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import SEEDS, architectures, exact_masks
+from test_grow import NETWORKS, lived_in, places, sprout_of
+from torch import Tensor
+
+from recursive_lth import seeds
+from recursive_lth.architecture.graph import Architecture
+from recursive_lth.architecture.zoo import mlp
+from recursive_lth.config import GrowthStep
+from recursive_lth.errors import InputError
+from recursive_lth.growth.fresh import fresh
+from recursive_lth.growth.grow import Sprout, seed_ticket
+from recursive_lth.growth.initialise import INITIALISATIONS
+from recursive_lth.growth.masks_of_new import MASKS_OF_NEW, pay
+from recursive_lth.growth.operators import OPERATORS
+from recursive_lth.ticket.masks import apply, counts, remaining
+from recursive_lth.ticket.morph import birth
+from recursive_lth.ticket.ticket import Ticket
+from recursive_lth.ticket.transplant import inherited
+
+CELLS = [(operator, name) for operator, names in INITIALISATIONS.items() for name in names]
+
+
+def sparse(architecture: Architecture, density: float, seed: int) -> Ticket:
+    """A ticket with about this share of each tensor's weights, at least one."""
+    sizes = {n: math.prod(architecture.shape(n)) for n in architecture.prunable}
+    kept = {name: max(1, round(density * n)) for name, n in sizes.items()}
+    masks = exact_masks(architecture, kept, seed)
+    whole = seed_ticket(birth(architecture), seeds.generator(seed), "kaiming_normal")
+    return replace(whole, masks=masks, weights=apply(whole.weights, masks))
+
+
+def new_counts(sprout: Sprout) -> dict[str, tuple[int, int]]:
+    """For each tensor how many new weights remain, and how many there are."""
+    found = {}
+    for name, has_ancestor in inherited(sprout.morph).items():
+        if name in sprout.ticket.masks:
+            new = ~has_ancestor
+            found[name] = int((sprout.ticket.masks[name] & new).sum()), int(new.sum())
+    return found
+
+
+@pytest.mark.parametrize(("operator", "initialisation"), CELLS)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_dense_keeps_all_that_is_new(network: str, operator: str, initialisation: str) -> None:
+    """Every new weight is there; how dense the parent is plays no part."""
+    ticket = sparse(NETWORKS[network], 0.1, 0)
+    for place in places(ticket.architecture, operator)[::4]:
+        sprout = sprout_of(ticket, GrowthStep(operator, place, 0.5, initialisation, "dense"))
+        assert all(kept == whole for kept, whole in new_counts(sprout).values())
+
+
+@pytest.mark.parametrize(("operator", "initialisation"), CELLS)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_parent_density_counts_are_exact(
+    network: str, operator: str, initialisation: str
+) -> None:
+    """round(density * new) of each tensor's new weights, at least its ones (n of n * n) and one.
+
+    The density is that of all the parent's weights together, whichever tensor is new.
+    """
+    ticket = sparse(NETWORKS[network], 0.3, 0)
+    density = ticket.cost.density
+    for place in places(ticket.architecture, operator)[::3]:
+        step = GrowthStep(operator, place, 0.5, initialisation, "parent_density")
+        sprout = sprout_of(ticket, step)
+        for name, (kept, whole) in new_counts(sprout).items():
+            bones = 0
+            if initialisation in {"identity", "identity_paper"} and whole:
+                bones = sprout.morph.after.shape(name)[0]
+            assert kept == max(round(density * whole), bones, min(1, whole))
+
+
+@given(architectures(), st.floats(0.05, 1), SEEDS)
+def test_the_identity_keeps_its_bones(architecture: Architecture, density: float, seed: int) -> None:
+    """However sparse the parent, each unit of a new identity still hands on its own input."""
+    ticket = sparse(architecture, density, seed)
+    for place in places(architecture, "deepen"):
+        step = GrowthStep("deepen", place, 1.0, "identity", "parent_density")
+        sprout = sprout_of(ticket, step, seed)
+        weight = sprout.ticket.weights["g3.weight"]
+        centre = weight.flatten(2)[..., weight.shape[-1] ** 2 // 2] if weight.dim() > 2 else weight
+        assert torch.equal(centre, torch.eye(len(weight)))
+        mask = sprout.ticket.masks["g3.weight"]
+        assert bool(mask[weight != 0].all())
+
+
+def test_new_weights_are_drawn_at_random_and_evenly() -> None:
+    """Over 400 seeds each of 20 new places is drawn 400 * 5 / 20 = 100 times, give or take.
+
+    The number for one place is hypergeometric with deviation sqrt(400 * .25 * .75) = 8.7.
+    """
+    ticket = sparse(mlp((4,), 5, (4,)), 0.25, 0)
+    change = OPERATORS["widen"](ticket.architecture, place=0.0, ratio=1.0, label="")
+    drawn = torch.zeros(5, 8)
+    for seed in range(400):
+        masks = MASKS_OF_NEW["parent_density"](change, ticket.masks, {}, seeds.generator(seed))
+        drawn += masks["output.weight"]
+    assert int(drawn[:, 4:].sum()) == 400 * 5
+    assert float((drawn[:, 4:] - 100).abs().max()) < 5 * 8.7
+
+
+@pytest.mark.parametrize(("operator", "initialisation"), CELLS)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_constant_budget(network: str, operator: str, initialisation: str) -> None:
+    """As many weights remain as before; new ones are those of `parent_density`, all still there.
+
+    So exactly as many old ones went as new ones came, and no old one that went is larger than an
+    old one that stayed, save the last of a tensor.
+    """
+    ticket, paid = lived_in(NETWORKS[network], 1), 0
+    for place in places(ticket.architecture, operator)[::4]:
+        step = GrowthStep(operator, place, 0.3, initialisation, "constant_budget")
+        try:
+            sprout = sprout_of(ticket, step)
+        except InputError as error:  # a small start may have too little to pay with
+            assert "cannot remove" in str(error)
+            continue
+        free = sprout_of(ticket, replace(step, mask="parent_density"))
+        assert remaining(sprout.ticket.masks) == remaining(ticket.masks)
+        assert new_counts(sprout) == new_counts(free)
+        check_payment(sprout, free)
+        paid += 1
+    assert paid
+
+
+def check_payment(sprout: Sprout, free: Sprout) -> None:
+    """Compare a paid growth with the same one unpaid, weight by weight."""
+    gone, stayed = [0.0], [math.inf]
+    for name, has_ancestor in inherited(sprout.morph).items():
+        if name not in sprout.ticket.masks:
+            continue
+        before, after = free.ticket.masks[name], sprout.ticket.masks[name]
+        size = free.ticket.weights[name].abs()
+        assert torch.equal(before[~has_ancestor], after[~has_ancestor])
+        assert torch.equal(sprout.ticket.weights[name], free.ticket.weights[name] * after)
+        gone += size[has_ancestor & before & ~after].tolist()
+        stayed += sorted(size[has_ancestor & after].tolist())[:-1]
+        if bool((has_ancestor & before).any()):
+            assert bool((has_ancestor & after).any())
+    assert len(gone) > 1
+    assert max(gone) <= min(stayed)
+    assert sprout.certificate.after_budget is not None
+    assert sprout.certificate.after_budget > 1e-6
+    assert free.certificate.after_budget is None
+    if sprout.certificate.claims_exact:
+        assert sprout.certificate.eval <= 1e-10
+
+
+def test_the_weakest_pay_even_where_new_ones_are_weaker() -> None:
+    """Old |w| are 1 to 8 and new ones 0: ties and zeros among the new do not save an old one."""
+    architecture = mlp((2,), 2, (2,))
+    change = OPERATORS["widen"](architecture, place=0.0, ratio=1.0, label="")
+    weights = {name: torch.zeros(change.after.shape(name)) for name in change.after.tensors}
+    weights["fc1.weight"][:2] = torch.tensor([[5.0, -1.0], [7.0, 3.0]])
+    weights["output.weight"][:, :2] = torch.tensor([[2.0, 8.0], [-4.0, 6.0]])
+    masks = {n: torch.ones(change.after.shape(n), dtype=torch.bool) for n in change.after.prunable}
+    paid = pay(change, weights, masks, budget=16 - 3)
+    assert paid["fc1.weight"].tolist() == [[True, False], [True, False], [True] * 2, [True] * 2]
+    assert paid["output.weight"].tolist() == [[False, True, True, True], [True] * 4]
+    assert all(bool(mask.all()) for mask in masks.values())
+    assert counts(pay(change, weights, masks, budget=99)) == counts(masks)
+
+
+def test_each_tensor_keeps_an_old_weight() -> None:
+    """The floor holds in payment too: fc1, the weakest, keeps its strongest."""
+    architecture = mlp((2,), 2, (2,))
+    change = OPERATORS["widen"](architecture, place=0.0, ratio=1.0, label="")
+    weights = {name: torch.ones(change.after.shape(name)) for name in change.after.tensors}
+    weights["fc1.weight"] = torch.tensor([[0.1, 0.2], [0.4, 0.3], [1, 1], [1, 1]])
+    masks = {n: torch.ones(change.after.shape(n), dtype=torch.bool) for n in change.after.prunable}
+    paid = pay(change, weights, masks, budget=16 - 6)
+    assert paid["fc1.weight"][:2].tolist() == [[False, False], [True, False]]
+    with pytest.raises(InputError, match="cannot remove 7 weights: only 6 may go"):
+        pay(change, weights, masks, budget=16 - 7)
+
+
+def test_a_dense_parent_has_dense_children() -> None:
+    """At density 1 `parent_density` is `dense`, whatever is drawn."""
+    architecture = NETWORKS["convnet"]
+    whole = seed_ticket(birth(architecture), seeds.generator(0), "kaiming_normal")
+    change = OPERATORS["residual"](architecture, place=0.5, ratio=1.0, label="g3")
+    no_bones: dict[str, Tensor] = {}
+    both = [
+        MASKS_OF_NEW[name](change, whole.masks, no_bones, seeds.generator(1))
+        for name in ("dense", "parent_density")
+    ]
+    assert all(torch.equal(both[0][name], both[1][name]) for name in both[0])
+    assert both[0].keys() == set(change.after.prunable)
+
+
+def test_masks_and_values_draw_from_one_generator_in_turn() -> None:
+    """Values come first, so a mask never moves the values that are drawn for the new weights."""
+    ticket = sparse(NETWORKS["mlp"], 0.5, 0)
+    sprouts = [
+        sprout_of(ticket, GrowthStep("widen", 0.0, 1.0, "kaiming", mask)) for mask in MASKS_OF_NEW
+    ]
+    drawn = fresh(sprouts[0].morph.after, seeds.generator(0, "birth"), "kaiming_normal")
+    for sprout in sprouts:
+        mask = sprout.ticket.masks["fc1.weight"]
+        new = sprout.ticket.weights["fc1.weight"][7:]
+        assert torch.equal(new, drawn["fc1.weight"][7:] * mask[7:])
