@@ -1,7 +1,7 @@
 """One training of one ticket inside a run: curves, checkpoints, progress, early stop, cost."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any
@@ -78,78 +78,91 @@ def fit(
     Stops early where `is_hopeless` says so at a rung. A training whose validation loss is not
     finite has diverged and hands back the ticket it was given.
     """
-    recipe, batches = bench.experiment.training, bench.batches
-    batch_size = min(recipe.batch_size, len(batches))
-    per_epoch = len(batches) // batch_size
-    steps = steps_in(job.epochs, len(batches), recipe.batch_size)
+    recipe = bench.experiment.training
+    batch_size = min(recipe.batch_size, len(bench.batches))
+    per_epoch = len(bench.batches) // batch_size
+    steps = steps_in(job.epochs, len(bench.batches), recipe.batch_size)
     marks = set(job.rungs) or {*range(per_epoch, steps, per_epoch), steps}
-    saved = bench.stages.load_checkpoint(job.name)
-    start, rows = (saved.step, saved.rows) if saved else (0, [])
-    groups = saved.groups if saved else {}
-    kept = dict(groups.get("kept", {})) or (dict(ticket.weights) if job.keep_at == 0 else {})
+    saved = bench.stages.load_checkpoint(job.name) or Checkpoint(0, [], {})
+    curve = _Curve(bench, job, per_epoch, saved)
+    kept = saved.groups.pop("kept", dict(ticket.weights) if job.keep_at == 0 else {})
     _tell(bench, job, ticket, steps)
-
-    loop = training(
+    bench.clock.start("training")
+    for step in training(
         ticket.architecture,
-        groups.get("weights", ticket.weights),
+        saved.groups.pop("weights", ticket.weights),
         ticket.masks,
-        batches,
+        bench.batches,
         recipe,
         steps=steps,
         seed=job.seed,
-        start=start,
-        state={k: v for k, v in groups.items() if k not in {"weights", "kept"}},
-    )
-    total, last, told = torch.zeros((), device=batches.images.device), start, perf_counter()
-    step, evaluation = None, None
-    bench.clock.start("training")
-    for step in loop:
-        total += step.loss
+        start=saved.step,
+        state=saved.groups,
+    ):
+        curve.add(step)
         if step.number == job.keep_at:
             kept = step.snapshot()
-        if bench.meter.is_due:
-            ahead = step.number / per_epoch
-            bench.meter.tell(step=step.number, loss=float(step.loss), ahead=ahead)
         if step.number not in marks:
             continue
-        with bench.clock.inside("evaluation"):
-            evaluation = evaluate(ticket.architecture, step.weights, bench.split.validation)
-        rows.append(_row(job, step, per_epoch, float(total) / (step.number - last), evaluation))
-        total, last = torch.zeros_like(total), step.number
-        bench.meter.tell(
-            step=step.number, val_accuracy=evaluation.accuracy, ahead=step.number / per_epoch
-        )
-        if rows[-1]["val_loss"] is None or (
-            is_hopeless and step.number < steps and is_hopeless(rows)
-        ):
+        is_finite = curve.look(step, ticket)
+        is_last = step.number == steps
+        if not is_finite or (is_hopeless and not is_last and is_hopeless(curve.rows)):
             break
-        is_epoch_end = step.number % per_epoch == 0 and step.number < steps
-        if is_epoch_end and perf_counter() - told > SECONDS_BETWEEN_CHECKPOINTS:
-            with bench.clock.inside("saving"):
-                _keep(bench.stages, job, step, rows, kept)
-            told = perf_counter()
+        if not is_last and step.number % per_epoch == 0:
+            curve.keep(step, kept)
     bench.clock.stop()
-    done = step.number if step else start
-    bench.meter.trained(done / per_epoch)
-    spent = training_cost(ticket.cost.remaining_multiply_adds, done * batch_size)
-    if step is None or rows[-1]["val_loss"] is None:
-        return Fitted(ticket, rows, done, spent, True)
+    bench.meter.trained(step.number / per_epoch)
+    spent = training_cost(ticket.cost.remaining_multiply_adds, step.number * batch_size)
+    if not is_finite:
+        return Fitted(ticket, curve.rows, step.number, spent, True)
     weights = masking.apply(step.snapshot(), ticket.masks)
-    return Fitted(replace(ticket, weights=weights), rows, done, spent, False, kept)
+    trained = replace(ticket, weights=weights)
+    return Fitted(trained, curve.rows, step.number, spent, False, kept)
+
+
+class _Curve:
+    """The curve of a training: mean losses between looks at the validation data, and checkpoints."""
+
+    def __init__(self, bench: Bench, job: Job, per_epoch: int, saved: Checkpoint) -> None:
+        self.bench, self.job, self.per_epoch = bench, job, per_epoch
+        self.rows = list(saved.rows)
+        self._since = saved.step
+        self._total = torch.zeros((), device=bench.batches.images.device)
+        self._kept_at = perf_counter()
+
+    def add(self, step: Step) -> None:
+        """Count a step's loss, and tell the watcher where it wants to know."""
+        self._total += step.loss
+        if self.bench.meter.is_due:
+            ahead = step.number / self.per_epoch
+            self.bench.meter.tell(step=step.number, loss=float(step.loss), ahead=ahead)
+
+    def look(self, step: Step, ticket: Ticket) -> bool:
+        """A row for the validation data at this step; false where the training has diverged."""
+        with self.bench.clock.inside("evaluation"):
+            found = evaluate(ticket.architecture, step.weights, self.bench.split.validation)
+        mean = float(self._total) / (step.number - self._since)
+        self.rows.append(_row(self.job, step, self.per_epoch, mean, found))
+        self._since, self._total = step.number, torch.zeros_like(self._total)
+        ahead = step.number / self.per_epoch
+        self.bench.meter.tell(step=step.number, val_accuracy=found.accuracy, ahead=ahead)
+        return self.rows[-1]["val_loss"] is not None
+
+    def keep(self, step: Step, kept: dict[str, Tensor]) -> None:
+        """Write a checkpoint at the end of an epoch, but not more often than once a minute."""
+        if perf_counter() - self._kept_at <= SECONDS_BETWEEN_CHECKPOINTS:
+            return
+        with self.bench.clock.inside("saving"):
+            groups = {"weights": step.snapshot(), "kept": kept, **step.state()}
+            checkpoint = Checkpoint(step.number, self.rows, groups)
+            self.bench.stages.save_checkpoint(self.job.name, checkpoint)
+        self._kept_at = perf_counter()
 
 
 def rungs_of(epochs: float, rungs: int, bench: Bench) -> tuple[int, ...]:
     """The steps at which candidates are compared: equal parts of their short training."""
     steps = steps_in(epochs, len(bench.batches), bench.experiment.training.batch_size)
     return tuple(sorted({max(1, round(steps * (i + 1) / rungs)) for i in range(rungs)}))
-
-
-def _keep(
-    stages: Stages, job: Job, step: Step, rows: Sequence[Row], kept: dict[str, Tensor]
-) -> None:
-    """Write the checkpoint of a training that stands at the end of an epoch."""
-    groups = {"weights": step.snapshot(), "kept": kept, **step.state()}
-    stages.save_checkpoint(job.name, Checkpoint(step.number, list(rows), groups))
 
 
 def _row(job: Job, step: Step, per_epoch: int, loss: float, evaluation: Evaluation) -> Row:
