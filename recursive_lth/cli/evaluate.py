@@ -124,8 +124,6 @@ def _wait(device: "torch.device") -> None:
 
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
 
 
 def _in_words(key: str, value: Any) -> str:

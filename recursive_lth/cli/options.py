@@ -32,7 +32,7 @@ DataDir = Annotated[
 ]
 Out = Annotated[Path, _option("--out", "The folder that holds the runs.")]
 Seed = Annotated[int | None, _option("--seed", "Root seed of all that is random.")]
-Device = Annotated[str, _option("--device", "auto, cpu, cuda, cuda:1 or mps.", metavar="DEVICE")]
+Device = Annotated[str, _option("--device", "auto, cpu, cuda or cuda:1.", metavar="DEVICE")]
 Settings = Annotated[
     list[str] | None,
     _option(

@@ -1,4 +1,4 @@
-"""Does every name in an experiment name something? Asked before anything is written."""
+"""Can an experiment be run as it stands? Asked before anything is written."""
 
 from recursive_lth.architecture.zoo import ARCHITECTURES
 from recursive_lth.config import Experiment, pick
@@ -10,7 +10,19 @@ from recursive_lth.growth.operators import OPERATORS
 from recursive_lth.pruning.schedule import SCOPES
 from recursive_lth.pruning.scores import SCORES
 from recursive_lth.search.policy import POLICIES
+from recursive_lth.training.loop import steps_in
 from recursive_lth.training.optimizer import OPTIMIZERS, SCHEDULES
+
+
+def check_rewind(experiment: Experiment, samples: int) -> None:
+    """Raise `InputError` where the step to rewind to lies beyond generation 0's training."""
+    step, recipe = experiment.pruning.rewind_step, experiment.training
+    steps = steps_in(recipe.epochs, samples, recipe.batch_size)
+    if step is not None and step > steps:
+        raise InputError(
+            f"pruning.rewind is step {step}, but generation 0 trains only {steps} steps: rewind to "
+            "an earlier step or raise training.epochs"
+        )
 
 
 def check_names(experiment: Experiment) -> None:

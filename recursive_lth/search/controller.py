@@ -7,15 +7,16 @@ from typing import Any
 
 from recursive_lth import seeds
 from recursive_lth.config import Experiment, pick
+from recursive_lth.errors import InputError
 from recursive_lth.growth.grow import seed_ticket
 from recursive_lth.pruning.prune import prune, rewind
 from recursive_lth.pruning.schedule import next_round
 from recursive_lth.pruning.scores import SCORES
-from recursive_lth.search import judge
 from recursive_lth.search.acceptance import Verdict, accept
 from recursive_lth.search.describe import describe_ticket
 from recursive_lth.search.fit import Bench, Job, Row, fit
-from recursive_lth.search.generation import Candidate, Generation
+from recursive_lth.search.generation import Generation
+from recursive_lth.search.judge import Seedling, choose
 from recursive_lth.search.lineage import START, last_accepted, rejected_in_a_row
 from recursive_lth.search.plan import start_architecture
 from recursive_lth.ticket.morph import birth
@@ -82,8 +83,10 @@ def _start(bench: Bench) -> tuple[Generation, Ticket, list[Row]]:
     _train(
         bench, turn, 0, "train", experiment.training.epochs, keep_at=experiment.pruning.rewind_step
     )
-    line = _close(bench, turn, [], START, None, None, ())
-    return line, turn.ticket, turn.rows
+    if turn.is_diverged:
+        raise InputError("the dense start network diverges: lower training.learning_rate")
+    nothing = Seedling(turn.ticket, None, None, (), [])
+    return _close(bench, turn, [], START, nothing), turn.ticket, turn.rows
 
 
 def _prune_and_grow(
@@ -98,27 +101,21 @@ def _prune_and_grow(
         seeds.generator(experiment.seed, "generation", number, "perturb"),
         experiment.start.initialisation,
     )
+    is_growing = number > 1 and experiment.growth.policy != "never"
+    seedling = Seedling(young, None, None, (), [])
+    if is_growing:
+        seedling = choose(bench, young, number, [past.candidates for past in line])
     turn = _Turn(
-        replace(young, parent=parent.digest), [], line[-1].training_cost, line[-1].training_steps
+        replace(seedling.ticket, parent=parent.digest),
+        list(seedling.rows),
+        line[-1].training_cost + sum(c.training_cost for c in seedling.candidates),
+        line[-1].training_steps + sum(c.training_steps for c in seedling.candidates),
     )
-    operator, growth, certificate = "none", None, None
-    candidates: tuple[Candidate, ...] = ()
-    if number > 1 and experiment.growth.policy != "never":
-        earlier = [past.candidates for past in line]
-        seedling = judge.choose(bench, turn.ticket, number, earlier)
-        candidates, growth, certificate = seedling.candidates, seedling.growth, seedling.certificate
-        operator = growth["operator"] if growth else "none"
-        turn.ticket = replace(seedling.ticket, parent=parent.digest)
-        turn.rows += seedling.rows
-        turn.cost += sum(c.training_cost for c in candidates)
-        turn.steps += sum(c.training_steps for c in candidates)
+    if is_growing:
         _train(bench, turn, number, "grow", experiment.growth.epochs)
     _prune(bench, turn, number)
-    return (
-        _close(bench, turn, line, operator, growth, certificate, candidates),
-        turn.ticket,
-        turn.rows,
-    )
+    operator = seedling.growth["operator"] if seedling.growth else "none"
+    return _close(bench, turn, line, operator, seedling), turn.ticket, turn.rows
 
 
 def _prune(bench: Bench, turn: _Turn, number: int) -> None:
@@ -171,13 +168,7 @@ def _train(
 
 
 def _close(
-    bench: Bench,
-    turn: _Turn,
-    line: Sequence[Generation],
-    operator: str,
-    growth: dict[str, Any] | None,
-    certificate: dict[str, Any] | None,
-    candidates: tuple[Candidate, ...],
+    bench: Bench, turn: _Turn, line: Sequence[Generation], operator: str, seedling: Seedling
 ) -> Generation:
     """The generation's line: its ticket evaluated on validation data, and the verdict."""
     turn.ticket = replace(
@@ -199,7 +190,7 @@ def _close(
         **describe_ticket(turn.ticket),
         generation=len(line),
         operator=operator,
-        growth=growth,
+        growth=seedling.growth,
         val_accuracy=evaluation.accuracy,
         val_loss=evaluation.loss,
         val_calibrated_loss=evaluation.calibrated_loss,
@@ -210,6 +201,6 @@ def _close(
         training_cost=turn.cost,
         training_steps=turn.steps,
         seconds=0.0,
-        certificate=certificate,
-        candidates=candidates,
+        certificate=seedling.certificate,
+        candidates=seedling.candidates,
     )

@@ -121,7 +121,7 @@ def fit(
 
 
 class _Curve:
-    """The curve of a training: mean losses between looks at the validation data, and checkpoints."""
+    """The curve of a training: mean losses between looks at validation data, and checkpoints."""
 
     def __init__(self, bench: Bench, job: Job, per_epoch: int, saved: Checkpoint) -> None:
         self.bench, self.job, self.per_epoch = bench, job, per_epoch

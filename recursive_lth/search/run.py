@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from recursive_lth.config import Experiment
-from recursive_lth.search.check import check_names
+from recursive_lth.search.check import check_names, check_rewind
 from recursive_lth.search.clock import Clock
 from recursive_lth.search.controller import generations, stop_reason
 from recursive_lth.search.fit import Bench, Row
@@ -55,6 +55,7 @@ def grow(
     with clock.inside("data"):
         data = load(experiment.data.name, data_dir)
         parts = split(data, experiment.data, experiment.seed, where)
+        check_rewind(experiment, len(parts.train))
         batches = Batches(parts.train, parts.black, experiment.training)
     architecture = start_architecture(experiment, data.sample_shape, data.classes)
     meter = Meter(watch, planned_epochs(experiment, architecture))

@@ -6,6 +6,7 @@ Only this module imports torchvision and scikit-learn, and only when asked for t
 import hashlib
 import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -147,10 +148,14 @@ def _torchvision(kind: str) -> Callable[[Path], Raw]:
                 f"{kind} needs torchvision, which does not import here ({error}): "
                 "install the release that belongs to your torch"
             ) from None
+        missing = [p for p in (folder, folder / kind, folder / kind / "raw") if not p.exists()]
         try:
             folder.mkdir(parents=True, exist_ok=True)
             parts = [getattr(datasets, kind)(folder, train=t, download=True) for t in (True, False)]
         except (RuntimeError, OSError, ValueError, EOFError) as error:
+            for path in reversed(missing):  # leave no empty folders of ours behind
+                with suppress(OSError):
+                    path.rmdir()
             reason = " ".join(str(error).split())[:160]
             raise InputError(
                 f"cannot read or fetch {kind} in {folder} ({reason}): put the files there or name "

@@ -11,14 +11,15 @@ from recursive_lth.errors import InputError
 def choose(name: str) -> torch.device:
     """The device of a name; `auto` takes a GPU where there is one.
 
-    Raises `InputError` where the name is unknown or the machine lacks it.
+    Raises `InputError` where the name is unknown, the machine lacks it, or it has no float64, in
+    which losses are compared.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError):
+        torch.empty(1, device=device, dtype=torch.float64)
+    except (RuntimeError, AssertionError, TypeError):
         raise InputError(f"no device {name!r} on this machine: use --device auto or cpu") from None
     return device
 
