@@ -70,6 +70,8 @@ class _Sketch:
     def residual(self, name: str, *, likely: bool) -> None:
         """last + branch(last), both on the symbol of `last`, added in either order."""
         source, stream = self.last, self.symbol
+        if self.draw(st.booleans()):  # pre-activation: the source is read by two
+            self.plain(f"{name}.pre", "relu")
         self.weighted(f"{name}.one", f"{name}.inner", is_same=True)
         self.norm(f"{name}.norm", likely=likely)
         self.plain(f"{name}.relu", "relu")

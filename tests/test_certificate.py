@@ -111,9 +111,7 @@ def test_the_papers_operator_is_reported_as_not_preserving(
     ticket = trained(data, "convnet", (8, 16), real_data(data))
     images = gist(data, real_data(data)).few.images[:128]
     step = GrowthStep("residual", 0.4, 0.25, "identity_paper")
-    certificate = grow(
-        ticket, step, images, generation=2, generator=seeds.generator(0)
-    ).certificate
+    certificate = grow(ticket, step, images, generation=2, generator=seeds.generator(0)).certificate
     assert not certificate.claims_exact
     assert certificate.eval > 1
     assert certificate.train > 0.01

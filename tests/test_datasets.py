@@ -54,7 +54,7 @@ def gist(name: str, folder: Path | None) -> Gist:
 
 
 def check_normalised(found: Gist, mean: list[float], deviation: list[float]) -> None:
-    """(x - mean) / deviation of the training part: mean 0, deviation 1, black at -mean / deviation."""
+    """(x - mean) / deviation of the training part: mean 0, deviation 1, black at -mean / dev."""
     assert found.mean == pytest.approx([0] * len(mean), abs=1e-3)
     assert found.deviation == pytest.approx([1] * len(mean), abs=1e-3)
     black = [-m / d for m, d in zip(mean, deviation, strict=True)]

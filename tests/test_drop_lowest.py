@@ -36,7 +36,7 @@ def leveled(masks: Masks, levels: tuple[float, ...], seed: int) -> Scores:
 
 
 def candidates(masks: Masks, scores: Scores, floor: int) -> list[tuple[float, int, int]]:
-    """(score, number of the tensor, flat index) of all that may go, lowest first, by plain sorts."""
+    """(score, number of the tensor, flat index) of all that may go, lowest first."""
     free = []
     for number, (name, score) in enumerate(scores.items()):
         kept = [i for i, keeps in enumerate(masks[name].flatten().tolist()) if keeps]
@@ -76,7 +76,7 @@ def test_order_is_that_of_a_python_sort(
 
 @given(cases(), st.data())
 def test_counts_nesting_and_floor(case: tuple[Masks, Scores, int], data: st.DataObject) -> None:
-    """Exactly `count` go, from those that were there, and each tensor keeps min(floor, what it had)."""
+    """Exactly `count` go, of those that were there; each tensor keeps min(floor, what it had)."""
     masks, scores, floor = case
     count = data.draw(st.integers(0, len(candidates(masks, scores, floor))))
     found = drop_lowest(masks, scores, count, floor=floor)
@@ -115,7 +115,7 @@ def test_two_cuts_are_one_cut(case: tuple[Masks, Scores, int], data: st.DataObje
 
 
 def test_large_tensors_keep_the_order_of_ties() -> None:
-    """Of 60,000 equal scores the first by flat index go; an unstable sort shows only at such sizes."""
+    """Of 60,000 equal scores the first by flat index go; unstable sorts show at such sizes only."""
     masks = {"a": torch.ones(200, 300, dtype=torch.bool), "b": torch.ones(7, dtype=torch.bool)}
     scores = {"a": torch.zeros(200, 300), "b": torch.zeros(7)}
     found = drop_lowest(masks, scores, 12_345, floor=5)

@@ -161,7 +161,7 @@ def test_lines_round_trip(tmp_path: Path, rows: list[dict[str, Any]], more: list
 
 
 @given(ROWS.filter(bool), st.dictionaries(KEYS, JSON, max_size=2))
-@settings(parent=in_one_folder, max_examples=8)
+@settings(parent=in_one_folder, max_examples=4)
 def test_a_kill_costs_the_torn_line_alone(
     tmp_path: Path, rows: list[dict[str, Any]], new: dict[str, Any]
 ) -> None:

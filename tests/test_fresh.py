@@ -65,7 +65,7 @@ def test_torch_uniform_has_pytorchs_bounds() -> None:
 @pytest.mark.parametrize("scheme", SCHEMES)
 @given(architecture=architectures(), seed=SEEDS)
 def test_every_tensor_is_there(scheme: str, architecture: Architecture, seed: int) -> None:
-    """float32 of the right shape for each tensor: biases 0, norms x -> x with mean 0 and variance 1."""
+    """float32 of the right shape: biases 0, norms x -> x with mean 0 and variance 1."""
     values = fresh(architecture, torch.Generator().manual_seed(seed), scheme)
     constants: dict[str, Callable[[Tensor], Tensor]] = {
         "bias": torch.zeros_like,

@@ -47,7 +47,7 @@ def test_every_operator_has_a_depth() -> None:
 @pytest.mark.parametrize("operator", OPERATORS)
 @pytest.mark.parametrize("network", ARCHITECTURES)
 def test_places_reach_every_site_in_order(operator: str, network: str) -> None:
-    """Equal parts of [0, 1] belong to the sites from input to output; 0 is the first, 1 the last."""
+    """Equal parts of [0, 1] belong to the sites, input to output; 0 is the first, 1 the last."""
     architecture = ARCHITECTURES[network](IMAGE, 10, ())
     choices = architecture.free_symbols if operator == "widen" else sites(architecture)
     assert [where(change) for change in changes(architecture, operator)] == list(choices)
@@ -125,7 +125,7 @@ def test_widening_a_residual_stream_widens_all_its_tensors() -> None:
 @pytest.mark.parametrize("operator", ["deepen", "residual"])
 @given(architecture=architectures())
 def test_new_layers_keep_every_shape(operator: str, architecture: Architecture) -> None:
-    """What reads the site reads the new layers' end, of the site's own shape; nothing else moves."""
+    """What read the site reads the new layers' end, of the site's own shape; all else stays."""
     for change in changes(architecture, operator):
         before, after, site = change.before, change.after, where(change)
         assert all(after.shapes[name] == shape for name, shape in before.shapes.items())

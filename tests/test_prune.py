@@ -22,7 +22,11 @@ from recursive_lth.ticket.masks import apply, counts, is_nested, remaining
 from recursive_lth.ticket.morph import birth
 from recursive_lth.ticket.ticket import Ticket
 
-ENDS: tuple[dict[str, Any], ...] = ({"rounds": 2}, {"target_weights": 9}, {"target_density": 0.4})
+ENDS: tuple[dict[str, Any], ...] = (
+    {"rounds": 2, "target_density": 0},
+    {"target_weights": 9},
+    {"target_density": 0.4},
+)
 VALUES = ("normal", "ties", "equal")
 
 

@@ -1,6 +1,7 @@
 """Schedules: what a round removes, and that rounds end exactly where they shall."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -21,6 +22,12 @@ from recursive_lth.ticket.masks import Masks, apply, counts, remaining
 from recursive_lth.ticket.morph import birth
 from recursive_lth.ticket.ticket import Ticket
 
+ENDS: tuple[dict[str, Any], ...] = (
+    {"rounds": 3, "target_density": 0},
+    {"target_weights": 7},
+    {"target_density": 0.3, "rounds": 9},
+)
+
 
 def masked(architecture: Architecture, masks: Masks) -> Ticket:
     """A ticket of this architecture with these masks."""
@@ -36,11 +43,7 @@ def prunings(draw: DrawFn) -> Pruning:
         rate=draw(st.floats(0.05, 0.95)),
         output_rate=draw(st.none() | st.floats(0, 0.95)),
         layer_floor=draw(st.integers(1, 3)),
-        **draw(
-            st.sampled_from(
-                ({"rounds": 3}, {"target_weights": 7}, {"target_density": 0.3, "rounds": 9})
-            )
-        ),
+        **draw(st.sampled_from(ENDS)),
     )
 
 
@@ -53,12 +56,26 @@ def expected_groups(architecture: Architecture, pruning: Pruning) -> list[tuple[
     return [architecture.prunable] if pruning.output_rate is None else [rest, (output,)]
 
 
+def has_own_targets(pruning: Pruning) -> bool:
+    """True iff each layer is to reach the target density by itself."""
+    return (
+        pruning.scope == "per_layer" and not pruning.target_weights and pruning.target_density > 0
+    )
+
+
+def least(architecture: Architecture, pruning: Pruning, name: str) -> int:
+    """How few weights a layer may be left with."""
+    own = round(pruning.target_density * size(architecture, name))
+    return max(pruning.layer_floor, own if has_own_targets(pruning) else 0)
+
+
 @given(st.data())
 def test_a_round_removes_its_share(data: st.DataObject) -> None:
     """Each group loses round(rate * remaining), as far as floors allow; all together the excess.
 
     Where the shares would pass the target they are cut in proportion: no group then loses more than
-    its share, and none differs from the exact proportion by a whole weight.
+    its share, and none differs from the exact proportion by a whole weight. A density is each
+    layer's own target where each layer is pruned for itself; there nothing is shared out.
     """
     architecture = data.draw(architectures())
     kept = data.draw(kept_counts(architecture))
@@ -69,9 +86,11 @@ def test_a_round_removes_its_share(data: st.DataObject) -> None:
         is_output = names == (f"{architecture.output}.weight",)
         own = pruning.output_rate if is_output else None
         share = round((pruning.rate if own is None else own) * sum(kept[name] for name in names))
-        free = sum(max(0, kept[name] - pruning.layer_floor) for name in names)
+        free = sum(max(0, kept[name] - least(architecture, pruning, name)) for name in names)
         wishes[names] = min(share, free)
     excess = max(0, sum(kept.values()) - target(architecture, pruning))
+    if has_own_targets(pruning):
+        excess = sum(wishes.values())
     found = {group.names: group.remove for group in next_round(ticket, pruning, done=0)}
     wanted = sum(wishes.values())
     assert set(found) <= set(wishes)
@@ -121,7 +140,7 @@ def test_density_falls_geometrically(scope: str, rate: float) -> None:
     ticket = masked(architecture, exact_masks(architecture, sizes, 0))
     groups = len(sizes) if scope == "per_layer" else 1
     for done in range(1, 7):
-        pruning = Pruning(scope=scope, rate=rate, rounds=done)
+        pruning = Pruning(scope=scope, rate=rate, rounds=done, target_density=0)
         cut = next_round(ticket, pruning, done=done - 1)
         ticket = prune(ticket, SCORES["magnitude"], cut)
         exact = sum(sizes.values()) * (1 - rate) ** done
@@ -136,7 +155,7 @@ def test_lenet_reaches_the_densities_of_the_paper() -> None:
     the paper names, from (265,200 * .8^n + 1,000 * .9^n) / 266,200.
     """
     architecture = lenet_300_100((1, 28, 28), 10, ())
-    pruning = Pruning(scope="per_layer", rate=0.2, output_rate=0.1, rounds=15)
+    pruning = Pruning(scope="per_layer", rate=0.2, output_rate=0.1, rounds=15, target_density=0)
     ticket = masked(
         architecture,
         exact_masks(architecture, {n: size(architecture, n) for n in architecture.prunable}, 0),
@@ -150,6 +169,24 @@ def test_lenet_reaches_the_densities_of_the_paper() -> None:
     assert next_round(ticket, pruning, done=15) == ()
 
 
+@given(st.data())
+def test_each_layer_reaches_a_density_of_its_own(data: st.DataObject) -> None:
+    """Under the per-layer scope a layer of n weights ends with round(density * n), or its floor.
+
+    Rate 1/2 can take one of any 2 weights, so only a layer's own least number stops it.
+    """
+    architecture = data.draw(architectures())
+    sizes = {name: size(architecture, name) for name in architecture.prunable}
+    density, floor = data.draw(st.floats(0.01, 1)), data.draw(st.integers(1, 3))
+    pruning = Pruning(scope="per_layer", rate=0.5, target_density=density, layer_floor=floor)
+    ticket, done = masked(architecture, exact_masks(architecture, sizes, 0)), 0
+    while groups := next_round(ticket, pruning, done=done):
+        ticket = prune(ticket, SCORES["magnitude"], groups, floor=floor)
+        done += 1
+    expected = {name: min(n, max(floor, round(density * n))) for name, n in sizes.items()}
+    assert counts(ticket.masks) == expected
+
+
 def test_the_output_layer_has_its_own_rate() -> None:
     """Under both scopes the output loses its own share; a rate of 0 leaves it whole."""
     architecture = mlp((10,), 10, (10,))
@@ -157,7 +194,7 @@ def test_the_output_layer_has_its_own_rate() -> None:
         architecture, exact_masks(architecture, {"fc1.weight": 100, "output.weight": 100}, 0)
     )
     for scope in SCOPES:
-        pruning = Pruning(scope=scope, rate=0.2, output_rate=0.1, rounds=1)
+        pruning = Pruning(scope=scope, rate=0.2, output_rate=0.1, rounds=1, target_density=0)
         assert next_round(whole, pruning, done=0) == (
             Group(("fc1.weight",), 20),
             Group(("output.weight",), 10),
@@ -171,8 +208,8 @@ def test_target() -> None:
     architecture = mlp((10,), 10, (10,))
     assert target(architecture, Pruning(target_density=0.25)) == 50
     assert target(architecture, Pruning(target_density=0.0001)) == 1
-    assert target(architecture, Pruning(target_weights=70)) == 70
-    assert target(architecture, Pruning(rounds=2)) == 0
+    assert target(architecture, Pruning(target_weights=70, target_density=0.9)) == 70
+    assert target(architecture, Pruning(rounds=2, target_density=0)) == 0
     assert target(mlp((10,), 10, (20,)), Pruning(target_density=0.25)) == 100
 
 

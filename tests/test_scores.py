@@ -56,7 +56,7 @@ def test_every_score_has_a_twin() -> None:
 @pytest.mark.parametrize("name", SCORES)
 @given(ticket=tickets())
 def test_scores_equal_their_twin(name: str, ticket: Ticket) -> None:
-    """One finite number for each prunable weight, that of the definition; the ticket is left alone."""
+    """One finite number a prunable weight, that of the definition; the ticket is left alone."""
     digest = ticket.digest
     scores = SCORES[name](ticket)
     assert tuple(scores) == ticket.architecture.prunable

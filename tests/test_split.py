@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 
 
 def tagged(train: int, test: int) -> Dataset:
-    """A data set in which image and label of training sample i are i, of test sample i are -i - 1."""
+    """Image and label of training sample i are i, those of test sample i are -i - 1."""
     teaching, testing = torch.arange(train), -torch.arange(test) - 1
     return Dataset(
         "tagged",
@@ -86,7 +86,7 @@ def test_the_seed_decides() -> None:
 
 
 def test_a_limit_takes_a_random_part() -> None:
-    """Data files may be sorted by class: the first n would miss some. The draw is the whole one's head."""
+    """Data files may be sorted by class, so the first n could miss some: a random n are used."""
     whole = split(tagged(200, 10), Data(validation_fraction=0.5), 0, CPU)
     few = split(tagged(200, 10), Data(validation_fraction=0.5, train_limit=20), 0, CPU)
     drawn = {*tags(few.train), *tags(few.validation)}
@@ -113,7 +113,11 @@ def test_parts_lie_on_the_device(device: str) -> None:
         pytest.skip("no GPU on this machine")
     cut = split(tagged(50, 10), Data(), 3, torch.device(device))
     here = split(tagged(50, 10), Data(), 3, CPU)
-    for part, same in ((cut.train, here.train), (cut.validation, here.validation), (cut.test, here.test)):
+    for part, same in (
+        (cut.train, here.train),
+        (cut.validation, here.validation),
+        (cut.test, here.test),
+    ):
         assert part.images.device.type == part.labels.device.type == device
         assert part.images.shape == same.images.shape
         if device != "meta":

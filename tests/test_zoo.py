@@ -86,6 +86,14 @@ def test_runs_on_small_images(name: str) -> None:
     assert "classes" not in architecture.free_symbols
 
 
+def test_convnet_pools_while_there_are_pixels() -> None:
+    """5x5 is halved to 2x2 and 1x1; the third and fourth widths are not pooled any more."""
+    architecture = ARCHITECTURES["convnet"]((1, 5, 5), 3, (2, 2, 2, 2))
+    pools = [n for n, layer in architecture.layers.items() if layer.operation == "maxpool"]
+    assert pools == ["pool1", "pool2"]
+    assert architecture.shapes["conv4_relu"] == (2, 1, 1)
+
+
 @pytest.mark.parametrize(
     ("name", "hidden", "found"),
     [

@@ -13,7 +13,7 @@ from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.network import network
 from recursive_lth.training.split import Samples
 
-BATCH = 2000
+BATCH = 500
 TEMPERATURES = (0.05, 20.0)
 
 
