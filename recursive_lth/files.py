@@ -65,10 +65,19 @@ def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
 
 
 def append_line(path: Path, row: Mapping[str, Any]) -> None:
-    """Append one JSON line; a kill in between can tear this last line, which `read_lines` drops."""
+    """Append one JSON line; a kill in between can tear this last line, which `read_lines` drops.
+
+    A line torn earlier is cut off first, or the new one would be glued to it and both be lost.
+    """
+    line = f"{json.dumps(row, allow_nan=False)}\n".encode()
     try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(f"{json.dumps(row, allow_nan=False)}\n")
+        with path.open("a+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - 1, 0))
+            if size and file.read() != b"\n":
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)
+            file.write(line)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}; free some room") from None
 
@@ -84,19 +93,21 @@ def read_json(path: Path) -> Any:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The rows of a JSON-lines file, [] where there is none; a torn last line is dropped.
 
-    Raises `DamagedFileError` where any other line is not JSON.
+    Raises `DamagedFileError` where any other line is not a JSON object.
     """
     if not path.exists():
         return []
-    text = path.read_text(encoding="utf-8", errors="replace")
-    lines = text.split("\n")[:-1]  # what follows the last newline was torn by a kill
+    lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last newline was torn by a kill
     rows = []
     for number, line in enumerate(lines, start=1):
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
+            row = json.loads(line)
+        except ValueError:  # neither UTF-8 nor JSON
+            row = None
+        if not isinstance(row, dict):
             raise DamagedFileError(
-                f"{path} line {number} is not JSON: restore the file or start anew with "
+                f"{path} line {number} is not a JSON object: restore the file or start anew with "
                 "--resume never"
-            ) from None
+            )
+        rows.append(row)
     return rows

@@ -181,6 +181,15 @@ def test_each_tensor_keeps_an_old_weight() -> None:
         pay(change, weights, masks, budget=16 - 7)
 
 
+def test_a_new_part_of_a_tensor_is_never_empty() -> None:
+    """At density 1/9 the two new weights of each tensor would be round(2/9) = 0; one is there."""
+    architecture = mlp((2,), 2, (9,))
+    masks = exact_masks(architecture, {"fc1.weight": 2, "output.weight": 2}, 0)
+    change = OPERATORS["widen"](architecture, place=0.0, ratio=0.1, label="")
+    grown = MASKS_OF_NEW["parent_density"](change, masks, {}, seeds.generator(0))
+    assert counts(grown) == {"fc1.weight": 3, "output.weight": 3}
+
+
 def test_a_dense_parent_has_dense_children() -> None:
     """At density 1 `parent_density` is `dense`, whatever is drawn."""
     architecture = NETWORKS["convnet"]

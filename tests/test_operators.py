@@ -51,8 +51,13 @@ def test_places_reach_every_site_in_order(operator: str, network: str) -> None:
     architecture = ARCHITECTURES[network](IMAGE, 10, ())
     choices = architecture.free_symbols if operator == "widen" else sites(architecture)
     assert [where(change) for change in changes(architecture, operator)] == list(choices)
-    ends = [OPERATORS[operator](architecture, place=p, ratio=0.1, label="new") for p in (0.0, 1.0)]
-    assert [where(end) for end in ends] == [choices[0], choices[-1]]
+
+    def at(place: float) -> str:
+        return where(OPERATORS[operator](architecture, place=place, ratio=0.1, label="new"))
+
+    assert [at(0.0), at(1.0)] == [choices[0], choices[-1]]
+    for i, choice in enumerate(choices):
+        assert [at((i + part) / len(choices)) for part in (0.01, 0.99)] == [choice, choice]
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
@@ -190,6 +195,26 @@ def test_operators_can_follow_one_another(operator: str) -> None:
     if DEEPER[operator]:
         with pytest.raises(InputError, match="exist already: give the growth another label"):
             OPERATORS[operator](first, place=0.3, ratio=0.5, label="g2")
+
+
+def test_nothing_is_inserted_among_repeated_units() -> None:
+    """An activation behind a flatten has a unit for each pixel: no symbol names one of them.
+
+    With a single pixel each unit stands once, and a layer of features fits there.
+    """
+    layers = {
+        "input": Layer("input", width="input"),
+        "conv": Layer("conv", ("input",), "units", kernel=2),
+        "flat": Layer("flatten", ("conv",)),
+        "relu": Layer("relu", ("flat",)),
+        "output": Layer("linear", ("relu",), "classes"),
+    }
+    widths = {"input": 1, "units": 3, "classes": 2}
+    assert sites(Architecture(layers, widths, (3, 3))) == ()
+    pixel = Architecture(layers, widths, (2, 2))
+    assert sites(pixel) == ("relu",)
+    (change,) = changes(pixel, "deepen")
+    assert change.after.layers["new"].operation == "linear"
 
 
 @pytest.mark.parametrize("operator", OPERATORS)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from recursive_lth.architecture.graph import STATISTICS, Architecture
+from recursive_lth.errors import InputError
 
 FORWARDS_IN_A_STEP = 3
 
@@ -49,9 +50,15 @@ def places(architecture: Architecture, tensor: str) -> int:
 
 
 def cost(architecture: Architecture, remaining: Mapping[str, int] | None = None) -> Cost:
-    """The cost of an architecture whose prunable tensors keep `remaining` entries each (all)."""
+    """The cost of an architecture whose prunable tensors keep `remaining` entries each (all).
+
+    Raises `InputError` where `remaining` names another tensor or more entries than there are.
+    """
     sizes = {name: size(architecture, name) for name in architecture.tensors}
     whole = {name: sizes[name] for name in architecture.prunable}
+    for name, n in (remaining or {}).items():
+        if not 0 <= n <= whole.get(name, -1):
+            raise InputError(f"{name} cannot keep {n} weights: it has {whole.get(name, 'none')}")
     kept = {**whole, **(remaining or {})}
     parameters = sum(n for name, n in sizes.items() if name.rpartition(".")[2] not in STATISTICS)
     weights = sum(whole.values())

@@ -46,6 +46,7 @@ class Architecture:
         widths = {symbol: self.widths[symbol] for symbol in sorted(self.widths)}
         object.__setattr__(self, "layers", MappingProxyType(layers))
         object.__setattr__(self, "widths", MappingProxyType(widths))
+        object.__setattr__(self, "spatial", tuple(self.spatial))
         _check_names(self)
         _check_graph(self)
         _ = self._flow  # raises where a shape or a symbol does not fit
@@ -172,6 +173,10 @@ class Architecture:
     def __hash__(self) -> int:
         return hash(self.canonical)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Built anew when pickled or copied: a mapping proxy can be neither."""
+        return Architecture, (dict(self.layers), dict(self.widths), self.spatial)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` is its inverse."""
         return {
@@ -185,17 +190,14 @@ class Architecture:
         }
 
     @staticmethod
-    def from_dict(data: Mapping[str, Any]) -> "Architecture":
+    def from_dict(data: Any) -> "Architecture":
         """The architecture that `to_dict` wrote. Raises `InputError` where the data are not one."""
-        if data.get("format") != FORMAT:
-            raise InputError(f"architecture format must be {FORMAT}, got {data.get('format')!r}")
+        if not isinstance(data, Mapping) or data.get("format") != FORMAT:
+            found = data.get("format") if isinstance(data, Mapping) else data
+            raise InputError(f"architecture format must be {FORMAT}, got {found!r}")
         try:
-            layers = {
-                str(name): Layer(**{**fields, "inputs": tuple(fields["inputs"])})
-                for name, fields in data["layers"].items()
-            }
-            widths = {str(s): int(n) for s, n in data["widths"].items()}
-            return Architecture(layers, widths, tuple(int(n) for n in data["spatial"]))
+            layers = {str(name): _layer(name, fields) for name, fields in data["layers"].items()}
+            return Architecture(layers, data["widths"], tuple(data["spatial"]))
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"not an architecture: {error!r}") from None
 
@@ -208,18 +210,40 @@ class Architecture:
         )
 
 
+def _layer(name: str, fields: Mapping[str, Any]) -> Layer:
+    try:
+        return Layer(**{**fields, "inputs": tuple(fields["inputs"])})
+    except InputError as error:
+        raise InputError(f"layer {name}: {error}") from None
+    except (KeyError, TypeError) as error:
+        raise InputError(f"layer {name} is not a layer: {error!r}") from None
+
+
 def _check_names(architecture: Architecture) -> None:
     for name in (*architecture.layers, *architecture.widths):
         if not NAME.fullmatch(name):
             raise InputError(f"names are letters, digits, _ and single dots, got {name!r}")
+    for name in architecture.layers:
+        outer = name.rpartition(".")[0]
+        while outer:
+            if outer in architecture.layers:
+                raise InputError(f"layer {name} would lie inside layer {outer}: rename one")
+            outer = outer.rpartition(".")[0]
+    kernels = {
+        kernel_symbol(n) for n, layer in architecture.layers.items() if layer.operation == "conv"
+    }
     for symbol, size in architecture.widths.items():
-        if size < 1:
-            raise InputError(f"width {symbol} must be >= 1, got {size}")
+        if type(size) is not int or size < 1:
+            raise InputError(f"width {symbol} must be an integer >= 1, got {size!r}")
+        if symbol in kernels:
+            raise InputError(f"width {symbol} has the name of a convolution's kernel: rename it")
     used = {layer.width for layer in architecture.layers.values()} - {""}
     if used != set(architecture.widths):
         odd = sorted(used ^ set(architecture.widths))
         raise InputError(f"layers and widths must name the same symbols; only one has {odd}")
-    if len(architecture.spatial) not in (0, 2) or any(n < 1 for n in architecture.spatial):
+    if len(architecture.spatial) not in (0, 2) or any(
+        type(n) is not int or n < 1 for n in architecture.spatial
+    ):
         raise InputError(f"spatial must be () or (height, width), got {architecture.spatial}")
 
 

@@ -6,7 +6,7 @@ introduce units and so name a symbol; the others hand on the symbol of their inp
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from recursive_lth.errors import InputError
 
@@ -17,6 +17,8 @@ Shape = tuple[int, ...]  # of one sample: (features,) or (channels, height, widt
 
 WEIGHTED = frozenset({"linear", "conv"})
 MAKES_UNITS = WEIGHTED | {"input"}
+SLIDES = frozenset({"conv", "maxpool"})
+FIELDS = {"inputs": tuple, "width": str, "kernel": int, "stride": int, "padding": int, "bias": bool}
 
 
 class Axis(NamedTuple):
@@ -31,7 +33,8 @@ class Layer:
     """One operation of the network; `kernel`, `stride`, `padding` are in pixels, both ways alike.
 
     `meanpool` averages over all pixels. `width` is the symbol of the units that come out and is
-    empty for operations that make none.
+    empty for operations that make none. A field that an operation does not read keeps its default,
+    so that one network has one text.
     """
 
     operation: Operation
@@ -47,6 +50,7 @@ class Layer:
             raise InputError(
                 f"operation must be one of {', '.join(get_args(Operation))}, got {self.operation!r}"
             )
+        self._check_types()
         if (self.width != "") != (self.operation in MAKES_UNITS):
             need = "needs a" if self.operation in MAKES_UNITS else "takes no"
             raise InputError(f"a {self.operation} layer {need} width symbol, got {self.width!r}")
@@ -55,9 +59,26 @@ class Layer:
                 f"kernel and stride must be >= 1 and padding >= 0, "
                 f"got {self.kernel}, {self.stride}, {self.padding}"
             )
+        if self.operation not in SLIDES and (self.kernel, self.stride, self.padding) != (1, 1, 0):
+            raise InputError(f"a {self.operation} layer takes no kernel, stride or padding")
+        if self.operation not in WEIGHTED and not self.bias:
+            raise InputError(f"a {self.operation} layer takes no bias=False")
+        if self.operation == "maxpool" and 2 * self.padding > self.kernel:
+            raise InputError(
+                f"a maxpool's padding must be at most half its kernel {self.kernel}, "
+                f"got {self.padding}"
+            )
         least, most = {"input": (0, 0), "add": (2, 99)}.get(self.operation, (1, 1))
         if not least <= len(self.inputs) <= most:
             raise InputError(f"a {self.operation} layer cannot have inputs {self.inputs}")
+
+    def _check_types(self) -> None:
+        """JSON's 3.0, true and "3" compare like numbers, but make another text and other shapes."""
+        for field, kind in FIELDS.items():
+            value: Any = getattr(self, field)
+            names = value if field == "inputs" else ()
+            if type(value) is not kind or any(type(name) is not str for name in names):
+                raise InputError(f"{field} must be {kind.__name__}, got {value!r}")
 
 
 def kernel_symbol(name: str) -> str:
@@ -116,7 +137,7 @@ def output_axis(layer: Layer, axes: Sequence[Axis], shape: Shape) -> Axis:
 
 
 def tensor_axes(name: str, layer: Layer, source: Axis) -> dict[str, tuple[Axis, ...]]:
-    """The named axes, in PyTorch's order, of every tensor of a layer that reads along `source`."""
+    """The named axes of every tensor of a layer that reads along `source`, in PyTorch's order."""
     out = Axis(layer.width)
     match layer.operation:
         case "linear":

@@ -44,18 +44,17 @@ def network(architecture: Architecture) -> Forward:
     new running statistics; otherwise that is empty. `drop` is applied to what each linear layer
     reads, save the network's own input (Srivastava et al. 2014).
     """
-    place = {name: i for i, name in enumerate(architecture.order)}
-    first = {"input", "flatten"}
+    layers, order = architecture.layers, architecture.order
+    place = {name: i for i, name in enumerate(order)}
+    last_reader = {i: name for name in order for i in layers[name].inputs}
     plan = []
-    for name in architecture.order[1:]:
-        layer = architecture.layers[name]
-        source = architecture.layers[layer.inputs[0]]
-        raw = source.operation == "input" or (
-            source.operation == "flatten"
-            and architecture.layers[source.inputs[0]].operation in first
+    for name in order[1:]:
+        layer = layers[name]
+        is_dropped = layer.operation == "linear" and not _reads_input(architecture, name)
+        finished = [place[i] for i in dict.fromkeys(layer.inputs) if last_reader[i] == name]
+        plan.append(
+            (_operation(name, layer), [place[i] for i in layer.inputs], is_dropped, finished)
         )
-        is_dropped = layer.operation == "linear" and not raw
-        plan.append((_operation(name, layer), [place[i] for i in layer.inputs], is_dropped))
 
     def forward(
         weights: Mapping[str, Tensor],
@@ -64,16 +63,26 @@ def network(architecture: Architecture) -> Forward:
         training: bool = False,
         drop: Drop | None = None,
     ) -> tuple[Tensor, Weights]:
-        values = [batch]
+        values = {0: batch}
         statistics: Weights = {}
-        for operation, sources, is_dropped in plan:
+        for number, (operation, sources, is_dropped, finished) in enumerate(plan, start=1):
             inputs = [values[i] for i in sources]
             if is_dropped and drop is not None:
                 inputs[0] = drop(inputs[0])
-            values.append(operation(weights, inputs, statistics if training else None))
-        return values[-1], statistics
+            for i in finished:  # no later layer reads it: its memory may go
+                del values[i]
+            values[number] = operation(weights, inputs, statistics if training else None)
+        return values[len(plan)], statistics
 
     return forward
+
+
+def _reads_input(architecture: Architecture, name: str) -> bool:
+    """True iff a layer reads the network's own input, flattened or not."""
+    source = architecture.layers[name].inputs[0]
+    while architecture.layers[source].operation == "flatten":
+        source = architecture.layers[source].inputs[0]
+    return source == architecture.input
 
 
 Run = Callable[[Mapping[str, Tensor], list[Tensor], Weights | None], Tensor]
@@ -81,13 +90,13 @@ Run = Callable[[Mapping[str, Tensor], list[Tensor], Weights | None], Tensor]
 
 def _operation(name: str, layer: Layer) -> Run:
     """One layer as a function of (weights, inputs, statistics to fill or None)."""
-    weight, bias = f"{name}.weight", f"{name}.bias"
+    weight, bias = f"{name}.weight", f"{name}.bias" if layer.bias else ""
     k, s, p = layer.kernel, layer.stride, layer.padding
     match layer.operation:
         case "linear":
-            return lambda w, x, _: F.linear(x[0], w[weight], w.get(bias))
+            return lambda w, x, _: F.linear(x[0], w[weight], w[bias] if bias else None)
         case "conv":
-            return lambda w, x, _: F.conv2d(x[0], w[weight], w.get(bias), s, p)
+            return lambda w, x, _: F.conv2d(x[0], w[weight], w[bias] if bias else None, s, p)
         case "batchnorm":
             return lambda w, x, statistics: _batchnorm(name, w, x[0], statistics)
         case "relu":
@@ -127,13 +136,17 @@ def _batchnorm(
 
 def module(architecture: Architecture, weights: Mapping[str, Tensor]) -> nn.Module:
     """A plain `nn.Module` with ordinary layers, the same names and a copy of the weights."""
-    built = _Network(architecture)
-    state = {name: tensor.detach().clone() for name, tensor in weights.items()}
-    missing, unexpected = built.load_state_dict(state, strict=False)
-    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
-    if missing or unexpected:
-        raise InputError(f"weights do not fit the architecture: {missing} {unexpected}")
-    return built.to(next(iter(state.values())).dtype)
+    with torch.random.fork_rng(devices=[]):  # torch's layers draw weights, which are replaced
+        built = _Network(architecture)
+    for name in architecture.tensors:
+        shape = architecture.shape(name)
+        if name not in weights or tuple(weights[name].shape) != shape:
+            raise InputError(f"weights lack {name} of shape {shape}")
+    if unexpected := sorted(set(weights) - set(architecture.tensors)):
+        raise InputError(f"weights hold {unexpected}, which the architecture lacks")
+    built.to(next(iter(weights.values())).dtype)  # before loading, or float64 would be rounded
+    built.load_state_dict(dict(weights), strict=False)  # lacks BatchNorm's num_batches_tracked
+    return built
 
 
 class _Network(nn.Module):
@@ -147,9 +160,9 @@ class _Network(nn.Module):
             *path, leaf = name.split(".")
             for part in path:
                 if part not in parent._modules:
-                    parent.add_module(part, nn.Module())
+                    _add(parent, part, nn.Module(), name)
                 parent = parent.get_submodule(part)
-            parent.add_module(leaf, _torch_layer(architecture, name))
+            _add(parent, leaf, _torch_layer(architecture, name), name)
 
     def forward(self, batch: Tensor) -> Tensor:
         values = {self.architecture.input: batch}
@@ -161,6 +174,12 @@ class _Network(nn.Module):
             else:
                 values[name] = self.get_submodule(name)(inputs[0])
         return values[self.architecture.output]
+
+
+def _add(parent: nn.Module, part: str, child: nn.Module, name: str) -> None:
+    if hasattr(parent, part):
+        raise InputError(f"layer {name}: {part!r} is an attribute of torch's modules, rename it")
+    parent.add_module(part, child)
 
 
 def _torch_layer(architecture: Architecture, name: str) -> nn.Module:

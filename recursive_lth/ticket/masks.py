@@ -33,8 +33,13 @@ def masked_cost(architecture: Architecture, masks: Mapping[str, Tensor]) -> Cost
 
 
 def apply(tensors: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors with 0 where a mask is false; those without a mask are handed on as they are."""
-    return {n: t * masks[n].to(t) if n in masks else t for n, t in tensors.items()}
+    """The tensors with 0 where a mask is false; tensors without a mask are handed on as they are.
+
+    Never -0, which has other bytes and so another digest, and also where the tensor is not finite.
+    """
+    return {
+        n: t.masked_fill(~masks[n].to(t.device), 0) if n in masks else t for n, t in tensors.items()
+    }
 
 
 def is_nested(inner: Mapping[str, Tensor], outer: Mapping[str, Tensor]) -> bool:
@@ -66,10 +71,17 @@ def drop_lowest(
     handed on. Every tensor keeps at least its `floor` highest (or all, where it has fewer), so that
     no layer collapses. Ties are broken by place, never by removing more.
 
-    Raises `InputError` where a score is NaN or fewer than `count` weights may go.
+    Raises `InputError` where a score is NaN or of another shape than its mask, or fewer than
+    `count` weights may go.
     """
+    if count < 0:
+        raise InputError(f"the number of weights to remove must be >= 0, got {count}")
+    if not scores:
+        raise InputError("no tensor has a score")
     places, values = [], []
     for name, score in scores.items():
+        if name not in masks or score.shape != masks[name].shape:
+            raise InputError(f"scores of {name}, {tuple(score.shape)}, have no mask of this shape")
         place = masks[name].flatten().nonzero().flatten()
         value = score.flatten()[place]
         if bool(value.isnan().any()):
@@ -86,7 +98,9 @@ def drop_lowest(
         )
     chosen = torch.cat(values).argsort(stable=True)[:count].sort().values
     ends = torch.tensor([0, *map(len, places)]).cumsum(0)
-    result = {name: mask.clone() for name, mask in masks.items()}
+    result = {
+        name: mask.clone(memory_format=torch.contiguous_format) for name, mask in masks.items()
+    }
     for name, place, low, high in zip(scores, places, ends[:-1], ends[1:], strict=True):
         inside = chosen[(chosen >= low) & (chosen < high)] - low
         result[name].view(-1)[place[inside]] = False

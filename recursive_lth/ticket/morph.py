@@ -7,6 +7,7 @@ Removing units is `(0, 2, 3)`; widening is `(0, 1, 2, -1, -1)`; a Net2Net split 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.errors import InputError
@@ -32,7 +33,8 @@ Origin = Mapping[str, Ancestry]
 class Morph:
     """A structural change: `before`, `after`, and for each symbol of `after` its ancestry.
 
-    The constructor checks that every symbol is covered and every ancestor exists.
+    The constructor checks that every symbol is covered and every ancestor exists, and leaves the
+    symbol out of an ancestry whose units are all new, so that equal changes are equal morphs.
     """
 
     before: Architecture
@@ -40,7 +42,13 @@ class Morph:
     origin: Origin
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "origin", MappingProxyType(dict(self.origin)))
+        origin = {
+            symbol: ancestry
+            if any(u != NEW for u in ancestry.units)
+            else Ancestry("", ancestry.units)
+            for symbol, ancestry in self.origin.items()
+        }
+        object.__setattr__(self, "origin", MappingProxyType(origin))
         if set(self.origin) != set(self.after.symbols):
             odd = sorted(set(self.origin) ^ set(self.after.symbols))
             raise InputError(f"origin must name exactly the symbols after; differ in {odd}")
@@ -56,28 +64,40 @@ class Morph:
                     f"origin of {symbol} names a unit that {ancestry.symbol or 'nothing'} lacks"
                 )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Built anew when pickled or copied: a mapping proxy can be neither."""
+        return Morph, (self.before, self.after, dict(self.origin))
+
     @property
     def new_tensors(self) -> tuple[str, ...]:
-        """Names of the tensors that have no ancestor."""
+        """Names of the tensors after that did not exist before."""
         return tuple(name for name in self.after.tensors if name not in self.before.tensors)
 
     @property
     def new_layers(self) -> tuple[str, ...]:
-        """Names of the layers that have no ancestor, in the order they run."""
+        """Names of the layers after that did not exist before, in the order they run."""
         return tuple(name for name in self.after.order if name not in self.before.layers)
 
 
 def morph(before: Architecture, after: Architecture, changed: Origin) -> Morph:
     """A morph whose symbols come from their namesakes unit by unit, save those in `changed`.
 
-    A symbol without a namesake that `changed` does not name is all new.
+    A symbol without a namesake that `changed` does not name is all new. Raises `InputError` where
+    `changed` names a symbol that is not there, or lacks one that changed its size.
     """
+    if unknown := sorted(set(changed) - set(after.symbols)):
+        raise InputError(f"no symbols {unknown} after the change: it has {sorted(after.symbols)}")
 
     def ancestry(symbol: str) -> Ancestry:
         units = after.symbols[symbol]
         if symbol in changed:
             return changed[symbol]
         if symbol in before.symbols:
+            if before.symbols[symbol] != units:
+                raise InputError(
+                    f"{symbol} goes from {before.symbols[symbol]} to {units} units: "
+                    "name their ancestry"
+                )
             return Ancestry(symbol, tuple(range(units)))
         return Ancestry("", (NEW,) * units)
 
@@ -98,13 +118,16 @@ def compose(first: Morph, second: Morph) -> Morph:
     """
     if first.after != second.before:
         raise InputError("cannot compose: the second morph does not start where the first ends")
+    gone = set(first.before.tensors) - set(first.after.tensors)
+    if back := sorted(gone & set(second.after.tensors)):
+        raise InputError(f"cannot compose: {back} were removed and are new again, name them anew")
 
     def through(ancestry: Ancestry) -> Ancestry:
         if not ancestry.symbol:
             return ancestry
         earlier = first.origin[ancestry.symbol]
         units = tuple(earlier.units[u] if u != NEW else NEW for u in ancestry.units)
-        return Ancestry(earlier.symbol if any(u != NEW for u in units) else "", units)
+        return Ancestry(earlier.symbol, units)
 
     origin = {symbol: through(ancestry) for symbol, ancestry in second.origin.items()}
     return Morph(first.before, second.after, origin)

@@ -59,10 +59,20 @@ class Ticket:
                         f"{group}/{name} must have shape {self.architecture.shape(name)}, "
                         f"got {tuple(tensor.shape)}"
                     )
+                if tensor.device.type != "cpu":
+                    raise InputError(f"{group}/{name} must lie on the CPU, not on {tensor.device}")
+                if group in {"weights", "rewind"} and not tensor.is_floating_point():
+                    raise InputError(f"{group}/{name} must be of a float type, got {tensor.dtype}")
+                if group == "births" and tensor.dtype != torch.int16:
+                    raise InputError(f"{group}/{name} must be int16, got {tensor.dtype}")
         masking.check(self.architecture, self.masks)
         for name, mask in self.masks.items():
             if bool(self.weights[name][~mask].any()):
                 raise InputError(f"weights/{name} must be 0 where its mask is false")
+        try:
+            canonical_json(self._manifest())
+        except (TypeError, ValueError) as error:
+            raise InputError(f"parent and provenance must be JSON: {error}") from None
 
     @cached_property
     def cost(self) -> Cost:
@@ -116,25 +126,33 @@ def load_ticket(path: Path) -> Ticket:
     Raises `InputError` where there is no such file or it is no ticket, `DamagedFileError` where it
     is truncated or its content does not match its SHA-256.
     """
+    if not path.is_file():
+        raise InputError(f"no ticket at {path}: give the path of a .safetensors file")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise InputError(f"no ticket at {path}: give the path of a .safetensors file") from None
+    except PermissionError:
+        raise InputError(f"may not read {path}: change its permissions") from None
     except (SafetensorError, OSError) as error:
         raise DamagedFileError(
             f"{path} is damaged or no safetensors file ({error}): restore it from a copy"
         ) from None
     if "manifest" not in metadata:
+        if any(name.startswith("weights/") for name in tensors):
+            raise DamagedFileError(f"{path} is damaged (no manifest): restore it from a copy")
         raise InputError(f"{path} is a safetensors file but no ticket: it has no manifest")
     try:
         manifest = json.loads(metadata["manifest"])
         recorded = manifest.pop("sha256")
         if _digest(manifest, tensors) != recorded:
             raise InputError("its content does not match its SHA-256")
-        if manifest["format"] != FORMAT:
-            raise InputError(f"its format is {manifest['format']}, this version reads {FORMAT}")
+        form = manifest["format"]
+    except (InputError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise DamagedFileError(f"{path} is damaged ({error}): restore it from a copy") from None
+    if form != FORMAT:
+        raise InputError(f"{path} has format {form!r}, this version reads {FORMAT}: upgrade")
+    try:
         groups: dict[str, dict[str, Tensor]] = {group: {} for group in GROUPS}
         for key, tensor in tensors.items():
             group, _, name = key.partition("/")

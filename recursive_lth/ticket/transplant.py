@@ -20,10 +20,23 @@ def transplant(
     statistics, optimizer moments and birth generations all move like this, with another `new`. An
     entry is inherited iff a tensor of its name existed and all its axes come from ancestors.
 
-    Raises `InputError` where an axis would inherit from an axis of another symbol.
+    Raises `InputError` where an axis would inherit from an axis of another symbol, a tensor has
+    not the shape before or after, or one with ancestors is not given.
     """
+    for group, architecture, given in (
+        ("tensors", morph.before, tensors),
+        ("new", morph.after, new),
+    ):
+        for name, tensor in given.items():
+            if name not in architecture.tensors:
+                raise InputError(f"{group} hold {name}, which the architecture lacks")
+            if tuple(tensor.shape) != architecture.shape(name):
+                raise InputError(
+                    f"{group}/{name} must have shape {architecture.shape(name)}, "
+                    f"got {tuple(tensor.shape)}"
+                )
     return {
-        name: _move(name, tensors[name], morph, fill) if name in tensors else fill.clone()
+        name: _move(name, tensors, morph, fill) if _is_heir(name, morph) else fill.clone()
         for name, fill in new.items()
     }
 
@@ -35,11 +48,22 @@ def inherited(morph: Morph) -> dict[str, Tensor]:
     return transplant(old, morph, new)
 
 
-def _move(name: str, old: Tensor, morph: Morph, fill: Tensor) -> Tensor:
+def _is_heir(name: str, morph: Morph) -> bool:
+    """True iff an entry of the tensor has an ancestor, as far as names and units go."""
+    return name in morph.before.tensors and all(
+        morph.origin[axis.symbol].symbol for axis in morph.after.tensors[name]
+    )
+
+
+def _move(name: str, tensors: Mapping[str, Tensor], morph: Morph, fill: Tensor) -> Tensor:
+    if name not in tensors:
+        raise InputError(f"{name} has ancestors, but is not among the tensors to move")
+    old = tensors[name]
+    axes_before, axes_after = morph.before.tensors[name], morph.after.tensors[name]
+    if len(axes_before) != len(axes_after):
+        raise InputError(f"{name} has {len(axes_before)} axes before and {len(axes_after)} after")
     places: list[Tensor] = []  # per axis: which entries after have an ancestor
-    for dimension, (before, after) in enumerate(
-        zip(morph.before.tensors[name], morph.after.tensors[name], strict=True)
-    ):
+    for dimension, (before, after) in enumerate(zip(axes_before, axes_after, strict=True)):
         sources = _sources(name, before, after, morph)
         place = (sources != NEW).nonzero().flatten()
         places.append(place)

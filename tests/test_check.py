@@ -1,0 +1,65 @@
+"""Names are looked up before anything is written: every registry, and the nearest match."""
+
+import pytest
+from search_runs import small
+
+from recursive_lth.errors import InputError
+from recursive_lth.growth.initialise import INITIALISATIONS, PRESERVING
+from recursive_lth.growth.masks_of_new import MASKS_OF_NEW
+from recursive_lth.growth.operators import OPERATORS
+from recursive_lth.search.check import check_names
+
+FIXED = "growth.policy=fixed"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["start.architecture=mpl"], "unknown start.architecture 'mpl': did you mean 'mlp'"),
+        (["start.initialisation=kaming_normal"], "start.initialisation .*'kaiming_normal'"),
+        (["training.optimizer=adamm"], "unknown training.optimizer 'adamm'"),
+        (["training.schedule=cosin"], "unknown training.schedule 'cosin': did you mean 'cosine'"),
+        (["pruning.score=magnitud"], "unknown pruning.score .* did you mean 'magnitude'"),
+        (["pruning.scope=globl"], "unknown pruning.scope 'globl': did you mean 'global'"),
+        (["growth.policy=tpee"], "unknown growth.policy 'tpee': did you mean 'tpe'"),
+        (['space.operator=["widen", "depen"]'], "unknown space.operator 'depen'.*'deepen'"),
+        (['space.initialisation=["preserv"]'], "unknown space.initialisation .*'preserving'"),
+        (['space.mask=["dens"]'], "unknown space.mask 'dens': did you mean 'dense'"),
+        (
+            [FIXED, 'growth.schedule=[{}, {operator="widn"}]'],
+            "unknown growth.schedule operator 'widn': did you mean 'widen'",
+        ),
+        (
+            [FIXED, 'growth.schedule=[{initialisation="identitty"}]'],
+            "unknown growth.schedule initialisation 'identitty': did you mean 'identity'",
+        ),
+        ([FIXED, 'growth.schedule=[{mask="copied"}]'], "unknown growth.schedule mask 'copied'"),
+        (
+            [FIXED, 'growth.schedule=[{operator="widen", initialisation="zero_gamma"}]'],
+            "growth.schedule: widen has no initialisation 'zero_gamma'; choose from",
+        ),
+    ],
+)
+def test_a_wrong_name_is_an_error_that_names_key_and_cure(
+    settings: list[str], message: str
+) -> None:
+    check_names(small())
+    with pytest.raises(InputError, match=message) as caught:
+        check_names(small(*settings))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_every_known_name_passes(operator: str) -> None:
+    """In a space all names at once; in a schedule each initialisation with its own operator."""
+    for initialisation in (PRESERVING, *INITIALISATIONS[operator]):
+        for mask in MASKS_OF_NEW:
+            step = f'operator="{operator}", initialisation="{initialisation}", mask="{mask}"'
+            check_names(small(FIXED, f"growth.schedule=[{{{step}}}]"))
+            check_names(
+                small(
+                    f'space.operator=["{operator}"]',
+                    f'space.initialisation=["{initialisation}"]',
+                    f'space.mask=["{mask}"]',
+                )
+            )

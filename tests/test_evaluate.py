@@ -1,0 +1,119 @@
+"""Evaluation against a twin that knows only softmax, logarithm and a grid of temperatures."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import SEEDS, architectures, normal_weights, random_batch
+from test_grow import NETWORKS, lived_in
+from torch import Tensor
+
+from recursive_lth.architecture.graph import Architecture
+from recursive_lth.architecture.network import module
+from recursive_lth.architecture.zoo import mlp
+from recursive_lth.training.evaluate import TEMPERATURES, best_temperature, evaluate, logits_of
+from recursive_lth.training.split import Samples
+
+GRID = [math.exp(math.log(0.05) + i / 800 * math.log(20 / 0.05)) for i in range(801)]
+
+
+def mean_loss(logits: list[list[float]], labels: list[int], temperature: float = 1.0) -> float:
+    """-log softmax(logits / T) of the label, the mean over samples, one sample at a time."""
+    total = 0.0
+    for row, label in zip(logits, labels, strict=True):
+        scaled = [value / temperature for value in row]
+        highest = max(scaled)
+        sum_ = math.fsum(math.exp(value - highest) for value in scaled)
+        total += highest + math.log(sum_) - scaled[label]
+    return total / len(labels)
+
+
+@given(architectures(), SEEDS)
+def test_equal_to_the_twin(architecture: Architecture, seed: int) -> None:
+    """Accuracy and loss by their definitions; the calibrated loss at most that of any grid point.
+
+    The loss is convex in 1 / T, so its least value is not above the grid's. The search may miss
+    1 / T by 1e-4, and the loss has at most the slope of the widest row of logits there.
+    """
+    weights = normal_weights(architecture, seed)
+    images = random_batch(architecture, 12, seed)
+    labels = torch.arange(12) % architecture.classes
+    found = evaluate(architecture, weights, Samples(images, labels))
+    net = module(architecture, weights).double().eval()
+    net.load_state_dict(net.state_dict() | weights)
+    with torch.no_grad():
+        rows = net(images).tolist()
+    right = sum(
+        row.index(max(row)) == label for row, label in zip(rows, labels.tolist(), strict=True)
+    )
+    assert found.accuracy == pytest.approx(right / 12)
+    assert found.loss == pytest.approx(mean_loss(rows, labels.tolist()), rel=1e-9)
+    at_best = mean_loss(rows, labels.tolist(), found.temperature)
+    assert found.calibrated_loss == pytest.approx(at_best, rel=1e-9)
+    least = min(mean_loss(rows, labels.tolist(), t) for t in GRID)
+    spread = max(max(row) - min(row) for row in rows)
+    assert found.calibrated_loss <= least + 1e-4 * spread
+    assert found.calibrated_loss <= found.loss
+    assert TEMPERATURES[0] <= found.temperature <= TEMPERATURES[1]
+    assert found.samples == 12
+
+
+def labelled(logits: Tensor, temperature: float, seed: int) -> Tensor:
+    """Labels drawn from softmax(logits / T): a network whose right temperature is T."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.multinomial((logits / temperature).softmax(1), 1, generator=generator).flatten()
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5, 6.0])
+def test_the_right_temperature_is_found(temperature: float) -> None:
+    """On labels drawn at T the best is near T: the likelihood's maximum is consistent."""
+    logits = torch.randn(20_000, 5, generator=torch.Generator().manual_seed(0)).double() * 3
+    found = best_temperature(logits, labelled(logits, temperature, 1))
+    assert found == pytest.approx(temperature, rel=0.05)
+
+
+@given(SEEDS, st.floats(0.2, 5))
+def test_scale_moves_the_temperature_alone(seed: int, factor: float) -> None:
+    """Logits times c have their best loss at c * T, and it is the same: only the ratio counts."""
+    logits = torch.randn(60, 4, generator=torch.Generator().manual_seed(seed)).double() * 2
+    labels = labelled(logits, 1.0, seed)
+    one, other = best_temperature(logits, labels), best_temperature(logits * factor, labels)
+    low, high = TEMPERATURES
+    if low * 1.1 < one * factor < high / 1.1:
+        assert other == pytest.approx(one * factor, rel=0.02)
+
+
+def test_temperatures_have_ends() -> None:
+    """Always right wants to be ever surer, always wrong never sure: both stop at an end."""
+    logits = torch.eye(4, dtype=torch.float64)
+    assert best_temperature(logits, torch.arange(4)) == pytest.approx(TEMPERATURES[0], rel=0.01)
+    wrong = best_temperature(logits, (torch.arange(4) + 1) % 4)
+    assert wrong == pytest.approx(TEMPERATURES[1], rel=0.01)
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
+def test_a_diverged_network(broken: float) -> None:
+    """A logit that is no number: accuracy 0 and infinite losses, so that it never wins."""
+    architecture = mlp((4,), 3, (5,))
+    weights = {n: torch.ones(architecture.shape(n)) for n in architecture.tensors}
+    weights["output.bias"][1] = broken
+    samples = Samples(torch.ones(7, 4), torch.zeros(7, dtype=torch.int64))
+    found = evaluate(architecture, weights, samples)
+    assert (found.accuracy, found.loss, found.calibrated_loss) == (0.0, math.inf, math.inf)
+    assert (found.temperature, found.samples) == (1.0, 7)
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_batches_of_evaluation_do_not_matter(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evaluation mode treats each sample alone, so logits in parts of 3 are those of the whole."""
+    ticket = lived_in(NETWORKS[kind], 0)
+    weights = {name: tensor.double() for name, tensor in ticket.weights.items()}
+    images = random_batch(ticket.architecture, 11, 0)
+    whole = logits_of(ticket.architecture, weights, images)
+    monkeypatch.setattr("recursive_lth.training.evaluate.BATCH", 3)
+    parts = logits_of(ticket.architecture, weights, images)
+    assert whole.shape == (11, ticket.architecture.classes)
+    torch.testing.assert_close(parts, whole, rtol=1e-12, atol=1e-12)
+    assert not parts.requires_grad
