@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from search_runs import BATCH, PER_EPOCH, bench_of, invented, small, whole
+from search_runs import BATCH, PER_EPOCH, bench_of, small, whole
 from torch import Tensor
 
 from recursive_lth import seeds
@@ -178,31 +178,6 @@ def test_cost_and_steps_add_up_over_all_trainings(tmp_path: Path, fits: Fits) ->
     for turn in line:
         spent, taken = spent + cost[turn.generation], taken + steps[turn.generation]
         assert (turn.training_cost, turn.training_steps) == (spent, taken)
-
-
-@pytest.mark.parametrize(
-    ("settings", "line", "reason"),
-    [
-        ([], 3, ""),
-        ([], 4, "all 3 generations are done"),
-        (["budget.multiply_adds=301"], 3, ""),
-        (["budget.multiply_adds=300"], 3, "the budget of 300 multiply-adds is spent"),
-        (["budget.seconds=3.5"], 3, ""),
-        (["budget.seconds=3"], 3, "the budget of 3 seconds is spent"),
-        (["budget.patience=2"], 3, ""),
-    ],
-)
-def test_a_run_ends_where_a_budget_ends(settings: list[str], line: int, reason: str) -> None:
-    """Tickets cost 100 and 1 second each; generation 0 does not count among the generations."""
-    assert stop_reason(small(*settings), [invented(n) for n in range(line)]) == reason
-
-
-def test_patience_counts_rejections_in_a_row() -> None:
-    line = [invented(n, accepted=n not in {1, 3, 4}) for n in range(7)]
-    reasons = [stop_reason(small("budget.patience=2", "budget.generations=9"), line[:n])
-               for n in range(8)]  # fmt: skip
-    assert [bool(reason) for reason in reasons] == [n == 5 for n in range(8)]
-    assert reasons[5] == "2 tickets in a row were rejected"
 
 
 @pytest.mark.parametrize(
