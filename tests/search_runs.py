@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -23,6 +25,8 @@ from recursive_lth.search.generation import Candidate, Generation, Status
 from recursive_lth.search.plan import planned_epochs, start_architecture
 from recursive_lth.search.policy import Past
 from recursive_lth.search.progress import Meter, Watch
+from recursive_lth.search.run import grow
+from recursive_lth.search.run_folder import run_folder
 from recursive_lth.search.stages import Stages
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.batches import Batches
@@ -82,6 +86,12 @@ def whole(bench: Bench) -> list[tuple[Generation, Ticket]]:
         turns.append((turn, ticket))
         bench.stages.clear()
     return turns
+
+
+def run(experiment: Experiment, out: Path, *, generations: int | None = None) -> Path:
+    """The folder of a run on the CPU, to its end or left after so many generations."""
+    list(islice(grow(experiment, out=out, device="cpu"), generations))
+    return run_folder(experiment, out).path
 
 
 def invented(generation: int, **changes: Any) -> Generation:
@@ -196,6 +206,19 @@ def uniform(draw: torch.Generator) -> list[float]:
 def rows_of(path: Path) -> list[dict[str, Any]]:
     """The rows of a JSON-lines file, read without the code under test."""
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def write_data(path: Path, seed: int, *, test_seed: int = 0) -> None:
+    """An .npz of two classes in four features, learnable; test samples by a seed of their own."""
+
+    def part(draw: np.random.Generator, count: int) -> tuple[Any, Any]:
+        labels = draw.integers(0, 2, count)
+        return draw.normal(size=(count, 4)) + labels[:, None], labels
+
+    train, test = part(np.random.default_rng(seed), 150), part(np.random.default_rng(test_seed), 40)
+    arrays = dict(zip(("train_images", "train_labels", "test_images", "test_labels"),
+                      (*train, *test), strict=True))  # fmt: skip
+    np.savez(path, **arrays)
 
 
 def timeless(folder: Path) -> dict[str, bytes]:

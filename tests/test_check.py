@@ -7,7 +7,7 @@ from recursive_lth.errors import InputError
 from recursive_lth.growth.initialise import INITIALISATIONS, PRESERVING
 from recursive_lth.growth.masks_of_new import MASKS_OF_NEW
 from recursive_lth.growth.operators import OPERATORS
-from recursive_lth.search.check import check_names
+from recursive_lth.search.check import check_names, check_rewind
 
 FIXED = "growth.policy=fixed"
 
@@ -63,3 +63,11 @@ def test_every_known_name_passes(operator: str) -> None:
                     f'space.mask=["{mask}"]',
                 )
             )
+
+
+def test_a_step_to_rewind_to_is_one_that_was_trained() -> None:
+    """3 epochs of 7 whole batches are 21 steps; where nothing is rewound any length will do."""
+    for rewind in ("none", "init", "0it", "21it"):
+        check_rewind(small(f"pruning.rewind={rewind}"), 120)
+    with pytest.raises(InputError, match=r"step 22, .* 21 steps: .* raise training\.epochs"):
+        check_rewind(small("pruning.rewind=22it"), 120)

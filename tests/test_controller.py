@@ -18,7 +18,7 @@ from recursive_lth.growth.grow import seed_ticket
 from recursive_lth.search import controller as module
 from recursive_lth.search.acceptance import Verdict
 from recursive_lth.search.controller import stop_reason
-from recursive_lth.search.fit import Bench, Fitted, Job
+from recursive_lth.search.fit import Bench, Fitted, Job, fit
 from recursive_lth.search.generation import Generation
 from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.morph import birth
@@ -36,10 +36,9 @@ FIXED = (
 def fits(monkeypatch: pytest.MonkeyPatch) -> Fits:
     """Every training outside the judging, with the ticket it began with and what came of it."""
     seen: Fits = []
-    original = module.fit
 
     def spied(bench: Bench, ticket: Ticket, job: Job) -> Fitted:
-        fitted = original(bench, ticket, job)
+        fitted = fit(bench, ticket, job)
         seen.append((job, ticket, fitted))
         return fitted
 
@@ -258,11 +257,11 @@ def test_a_generation_that_diverges_is_rejected(
     phase: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its later rounds are not trained, what was is paid, and the next grows from its parent."""
-    original, jobs = module.fit, list[Job]()
+    jobs = list[Job]()
 
     def broken(bench: Bench, ticket: Ticket, job: Job) -> Fitted:
         jobs.append(job)
-        fitted = original(bench, ticket, job)
+        fitted = fit(bench, ticket, job)
         if job.generation == 2 and job.phase == phase:
             return replace(fitted, ticket=ticket, is_diverged=True)
         return fitted

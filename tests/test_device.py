@@ -25,7 +25,6 @@ def test_a_missing_device_is_an_error(name: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.xfail(reason="torch makes an empty tensor on meta, so choose accepts it")
 def test_a_device_without_memory_is_an_error() -> None:
     """`meta` tensors hold no numbers: nothing can be trained there."""
     with pytest.raises(InputError, match="no device 'meta'"):

@@ -157,6 +157,21 @@ def test_more_than_may_go_is_an_error(case: tuple[Masks, Scores, int]) -> None:
         drop_lowest(masks, scores, free + 1, floor=floor)
 
 
+@pytest.mark.parametrize(
+    ("scores", "count", "law"),
+    [
+        ({"a": torch.zeros(3)}, -1, "must be >= 0, got -1"),
+        ({}, 1, "no tensor has a score"),
+        ({"b": torch.zeros(3)}, 1, "scores of b"),
+        ({"a": torch.zeros(2)}, 1, "scores of a"),
+    ],
+)
+def test_what_makes_no_sense_is_an_error(scores: Scores, count: int, law: str) -> None:
+    """A negative number, no scores, or scores that no mask fits."""
+    with pytest.raises(InputError, match=law):
+        drop_lowest({"a": torch.ones(3, dtype=torch.bool)}, scores, count)
+
+
 @pytest.mark.parametrize("floor", [0, 2])
 def test_nan_is_an_error(floor: int) -> None:
     """A remaining weight whose score is NaN has no place in the order; its tensor is named."""

@@ -41,10 +41,8 @@ def test_equal_to_the_twin(architecture: Architecture, seed: int) -> None:
     images = random_batch(architecture, 12, seed)
     labels = torch.arange(12) % architecture.classes
     found = evaluate(architecture, weights, Samples(images, labels))
-    net = module(architecture, weights).double().eval()
-    net.load_state_dict(net.state_dict() | weights)
     with torch.no_grad():
-        rows = net(images).tolist()
+        rows = module(architecture, weights).eval()(images).tolist()
     right = sum(
         row.index(max(row)) == label for row, label in zip(rows, labels.tolist(), strict=True)
     )

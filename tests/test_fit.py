@@ -22,7 +22,7 @@ from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.morph import birth
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.evaluate import evaluate
-from recursive_lth.training.loop import Step
+from recursive_lth.training.loop import Step, training
 
 JOB = Job("0000-train", 0, "train", 3.0, seed=5)
 RECIPES = {
@@ -60,10 +60,9 @@ def check_equal(one: Fitted, other: Fitted) -> None:
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
     """Number and loss of every step that any training of the test takes, as it takes them."""
     taken: list[tuple[int, float]] = []
-    original = module.training
 
     def spied(*arguments: Any, **options: Any) -> Iterator[Step]:
-        for step in original(*arguments, **options):
+        for step in training(*arguments, **options):
             taken.append((step.number, float(step.loss)))
             yield step
 
@@ -251,10 +250,9 @@ def test_a_loss_that_was_not_finite_on_the_way_is_divergence(
 ) -> None:
     """A NaN among the training losses, though the network evaluates well at the epoch's end."""
     bench, ticket = ground(tmp_path)
-    original = module.training
 
     def broken(*arguments: Any, **options: Any) -> Iterator[Step]:
-        for step in original(*arguments, **options):
+        for step in training(*arguments, **options):
             step.loss = torch.tensor(math.nan) if step.number == 3 else step.loss
             yield step
 

@@ -10,15 +10,17 @@ from search_runs import invented, tried
 from recursive_lth.errors import DamagedFileError
 from recursive_lth.search.generation import Generation
 
-PROMISED = set(
-    "digest parent generation operator growth depth widths parameters remaining_parameters weights "
-    "remaining_weights density multiply_adds remaining_multiply_adds val_accuracy val_loss "
-    "val_calibrated_loss temperature test_accuracy accepted verdict training_cost training_steps "
-    "seconds certificate candidates layers architecture".split()
-)
-PROMISED_OF_CANDIDATES = set(
-    "number growth status loss gain accuracy epochs training_cost reason".split()
-)
+PROMISED = {
+    *("digest", "parent", "generation", "operator", "growth", "depth", "widths", "parameters"),
+    *("remaining_parameters", "weights", "remaining_weights", "density", "multiply_adds"),
+    *("remaining_multiply_adds", "val_accuracy", "val_loss", "val_calibrated_loss"),
+    *("temperature", "test_accuracy", "accepted", "verdict", "training_cost", "training_steps"),
+    *("seconds", "certificate", "candidates", "layers", "architecture"),
+}
+PROMISED_OF_CANDIDATES = {
+    *("number", "growth", "status", "loss", "gain", "accuracy", "epochs", "training_cost"),
+    "reason",
+}
 FULL = invented(
     2,
     val_loss=0.1 + 0.2,

@@ -223,7 +223,6 @@ def test_resolve_and_claims() -> None:
         resolve("wide", "preserving")
 
 
-@pytest.mark.xfail(reason="is_preserving compares names and does not resolve the alias")
 @pytest.mark.parametrize("operator", INITIALISATIONS)
 def test_the_word_preserving_claims_to_preserve(operator: str) -> None:
     """`preserving` stands for the operator's preserving one, so asking about it says true."""

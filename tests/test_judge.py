@@ -21,6 +21,7 @@ from recursive_lth.growth.grow import grow as real_grow
 from recursive_lth.search import fit as fitting
 from recursive_lth.search import judge as module
 from recursive_lth.search.fit import Bench, Fitted, Job
+from recursive_lth.search.fit import fit as real_fit
 from recursive_lth.search.judge import CERTIFIED_SAMPLES, Seedling, choose
 from recursive_lth.search.policy import Past, Proposal
 from recursive_lth.ticket.ticket import Ticket
@@ -69,11 +70,10 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scripted:
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
     """Every short training that is begun."""
     jobs: list[Job] = []
-    original = module.fit
 
     def spied(bench: Bench, ticket: Ticket, job: Job, *more: Any) -> Fitted:
         jobs.append(job)
-        return original(bench, ticket, job, *more)
+        return real_fit(bench, ticket, job, *more)
 
     monkeypatch.setattr(module, "fit", spied)
     return jobs
@@ -175,10 +175,9 @@ def test_a_hopeless_candidate_is_stopped_at_its_rung(judged: Scripted) -> None:
 
 def test_stopped_ones_never_win(judged: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even where every growth has a hundredth of the loss of not growing."""
-    original = fitting.evaluate
 
     def flattering(architecture: Any, weights: Any, samples: Any) -> Evaluation:
-        found = original(architecture, weights, samples)
+        found = evaluate(architecture, weights, samples)
         factor = 0.01 if weights["fc1.weight"].shape[0] > 6 else 1.0
         return replace(found, calibrated_loss=found.calibrated_loss * factor)
 

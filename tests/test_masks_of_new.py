@@ -12,6 +12,7 @@ from test_grow import NETWORKS, can_pay, lived_in, places, sprout_of
 from torch import Tensor
 
 from recursive_lth import seeds
+from recursive_lth.architecture.cost import size
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.zoo import mlp
 from recursive_lth.config import GrowthStep
@@ -177,7 +178,7 @@ def test_each_tensor_keeps_an_old_weight() -> None:
     masks = {n: torch.ones(change.after.shape(n), dtype=torch.bool) for n in change.after.prunable}
     paid = pay(change, weights, masks, budget=16 - 6)
     assert paid["fc1.weight"][:2].tolist() == [[False, False], [True, False]]
-    with pytest.raises(InputError, match="cannot remove 7 weights: only 6 may go"):
+    with pytest.raises(InputError, match="7 new weights costs more"):
         pay(change, weights, masks, budget=16 - 7)
 
 
@@ -188,6 +189,24 @@ def test_a_new_part_of_a_tensor_is_never_empty() -> None:
     change = OPERATORS["widen"](architecture, place=0.0, ratio=0.1, label="")
     grown = MASKS_OF_NEW["parent_density"](change, masks, {}, seeds.generator(0))
     assert counts(grown) == {"fc1.weight": 3, "output.weight": 3}
+
+
+@pytest.mark.parametrize(("network", "operator"), [("mlp", "widen"), ("convnet", "widen")])
+def test_no_new_unit_is_born_dead(network: str, operator: str) -> None:
+    """At a density of a hundredth each new unit still reads something and is read by something."""
+    architecture = NETWORKS[network]
+    sparse = {n: round(0.01 * size(architecture, n)) + 1 for n in architecture.prunable}
+    masks = exact_masks(architecture, sparse, 0)
+    for place in (0.0, 0.5, 1.0):
+        change = OPERATORS[operator](architecture, place=place, ratio=0.5, label="")
+        grown = MASKS_OF_NEW["parent_density"](change, masks, {}, seeds.generator(0))
+        (symbol,) = [s for s, ancestry in change.origin.items() if -1 in ancestry.units]
+        fresh_units = torch.tensor(change.origin[symbol].units) == -1
+        for name in change.after.prunable:
+            for dimension, axis in enumerate(change.after.tensors[name][:2]):
+                if axis.symbol == symbol:
+                    by_unit = grown[name].transpose(0, dimension).reshape(len(fresh_units), -1)
+                    assert bool(by_unit.any(1)[fresh_units].all())
 
 
 def test_a_dense_parent_has_dense_children() -> None:

@@ -69,9 +69,21 @@ def test_parts_are_disjoint_and_sized(
     assert (len(teaching), len(validating)) == (used - held, held)
     assert len(set(teaching) | set(validating)) == used
     assert set(teaching) | set(validating) <= set(range(train))
-    assert testing == [-i - 1 for i in range(tested)]
+    everything = [-i - 1 for i in range(test)]
+    assert len(set(testing)) == len(testing) == tested
+    assert testing == everything if not test_limit else set(testing) <= set(everything)
     assert cut.classes == train
     assert cut.black.tolist() == [-0.5]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [Data(test_limit=1), Data(train_limit=10), Data(train_limit=10, validation_fraction=0.9)],
+)
+def test_a_part_of_one_sample_is_refused(config: Data) -> None:
+    """One sample is no part: 10 % and 90 % of 10 leave one to validate or to train."""
+    with pytest.raises(InputError, match="each part needs 2"):
+        split(tagged(200, 10), config, 0, CPU)
 
 
 def test_the_seed_decides() -> None:

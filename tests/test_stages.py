@@ -1,13 +1,14 @@
 """Stages and checkpoints: there wholly or not at all, and the same bits when they come back."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 import torch
 from search_runs import Stop, stopping
 
-from recursive_lth import files, seeds
+from recursive_lth import seeds
 from recursive_lth.architecture.zoo import mlp
 from recursive_lth.errors import DamagedFileError
 from recursive_lth.growth.grow import seed_ticket
@@ -70,7 +71,7 @@ def test_a_stored_stage_comes_back(tmp_path: Path) -> None:
 def test_a_stage_counts_from_its_record_on(tmp_path: Path, writes: int) -> None:
     """Stopped before the ticket or between ticket and record, the stage is not there."""
     stages = Stages(tmp_path)
-    with pytest.raises(Stop), stopping(files.os, "replace", writes):
+    with pytest.raises(Stop), stopping(os, "replace", writes):
         stages.store("0001-grow", a_ticket(), RECORD)
     assert stages.recall("0001-grow") is None
     assert len(list(tmp_path.glob("*.safetensors"))) == writes
@@ -87,6 +88,16 @@ def test_a_checkpoint_comes_back_bit_for_bit(tmp_path: Path) -> None:
     stages.save_checkpoint("0000-train", a_checkpoint(14))
     check_same(stages.load_checkpoint("0000-train"), a_checkpoint(14))
     assert stages.load_checkpoint("0000-trai") is None
+
+
+def test_rows_come_back_in_their_own_order(tmp_path: Path) -> None:
+    """They are written to metrics.jsonl as they are: another order of names is another file."""
+    stages = Stages(tmp_path)
+    rows = [{"step": 7, "epoch": 1.0, "loss": 0.5}]
+    stages.save_checkpoint("0000-train", Checkpoint(7, rows, a_checkpoint(7).groups))
+    found = stages.load_checkpoint("0000-train")
+    assert found is not None
+    assert json.dumps(found.rows) == json.dumps(rows)
 
 
 def test_live_tensors_are_written_as_they_are_now(tmp_path: Path) -> None:

@@ -99,7 +99,8 @@ def resolve(operator: str, initialisation: str) -> tuple[str, Initialise]:
 
 def is_preserving(operator: str, initialisation: str) -> bool:
     """True iff the growth claims to leave the function as it is, in both modes."""
-    return initialisation == next(iter(pick(INITIALISATIONS, operator, "operator")))
+    name, _ = resolve(operator, initialisation)
+    return name == next(iter(INITIALISATIONS[operator]))
 
 
 def _new_weighted(morph: Morph) -> list[str]:

@@ -6,9 +6,10 @@ from types import MappingProxyType
 import torch
 from torch import Generator, Tensor
 
+from recursive_lth.errors import InputError
 from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.masks import Masks
-from recursive_lth.ticket.morph import Morph
+from recursive_lth.ticket.morph import NEW, Morph
 from recursive_lth.ticket.transplant import inherited, transplant
 
 # (morph, the parent's masks, skeleton of the birth, generator) -> masks after
@@ -25,23 +26,37 @@ def dense(
 def parent_density(
     morph: Morph, masks: Masks, skeleton: Mapping[str, Tensor], generator: Generator
 ) -> Masks:
-    """New weights are as dense as the parent is, drawn at random; the skeleton always.
+    """New weights are as dense as the parent is, drawn at random.
 
-    Each tensor gets exactly round(density * its new weights), at least its skeleton and one.
+    Each tensor gets exactly round(density * its new weights), but never less than its skeleton and
+    one weight for each new unit that reads or is read there: a unit without one would be dead.
     """
     total = sum(mask.numel() for mask in masks.values())
     density = masking.remaining(masks) / total
     has_ancestor = inherited(morph)
-    new = {}
+    new: Masks = {}
     for name in morph.after.prunable:
         free = ~has_ancestor[name]
-        bones = skeleton.get(name, torch.zeros_like(free)) & free
-        count = max(round(density * int(free.sum())), int(bones.sum()), int(bool(free.any())))
         draw = torch.rand(free.shape, generator=generator, dtype=torch.float64)
-        rank = torch.where(bones, 2.0, draw)  # the skeleton outranks every draw
-        drop = {name: int(free.sum()) - count}
-        new[name] = masking.drop_lowest({name: free}, {name: rank}, drop[name])[name]
+        bones = skeleton.get(name, torch.zeros_like(free)) | _lifelines(morph, name, draw * free)
+        bones &= free
+        count = max(round(density * int(free.sum())), int(bones.sum()))
+        rank = torch.where(bones, 2.0, draw)  # bones outrank every draw
+        new |= masking.drop_lowest({name: free}, {name: rank}, int(free.sum()) - count)
     return transplant(masks, morph, new)
+
+
+def _lifelines(morph: Morph, name: str, draw: Tensor) -> Tensor:
+    """One weight for each new unit on the output and on the input axis: that of highest draw."""
+    chosen = torch.zeros(draw.shape, dtype=torch.bool)
+    for dimension, axis in enumerate(morph.after.tensors[name][:2]):
+        units = torch.tensor(morph.origin[axis.symbol].units)
+        by_unit = draw.transpose(0, dimension).reshape(len(units), -1)
+        best = torch.zeros(by_unit.shape, dtype=torch.bool)
+        best[torch.arange(len(units)), by_unit.argmax(1)] = units == NEW
+        shape = draw.transpose(0, dimension).shape
+        chosen |= best.view(shape).transpose(0, dimension)
+    return chosen
 
 
 MASKS_OF_NEW: Mapping[str, MaskOfNew] = MappingProxyType(
@@ -54,11 +69,16 @@ def pay(morph: Morph, weights: Mapping[str, Tensor], masks: Masks, budget: int) 
     """Masks cut back to `budget` weights in all, taken from the weakest inherited ones by |w|.
 
     This is how a growth of constant budget pays for its new weights: never with a new one, and
-    every tensor keeps at least one weight.
+    every tensor keeps at least one weight. Raises `InputError` where the inherited are too few.
     """
     has_ancestor = inherited(morph)
     old = {name: masks[name] & has_ancestor[name] for name in masks}
     scores = {name: weights[name].abs() for name in masks}
     excess = max(0, masking.remaining(masks) - budget)
+    if excess > sum(max(0, n - 1) for n in masking.counts(old).values()):
+        raise InputError(
+            f"a growth of {excess} new weights costs more than the ticket has: use mask "
+            "parent_density or a smaller ratio"
+        )
     kept = masking.drop_lowest(old, scores, excess, floor=1)
     return {name: kept[name] | (masks[name] & ~has_ancestor[name]) for name in masks}

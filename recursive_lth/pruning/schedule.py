@@ -30,10 +30,10 @@ def target(architecture: Architecture, pruning: Pruning) -> int:
 def next_round(ticket: Ticket, pruning: Pruning, *, done: int) -> tuple[Group, ...]:
     """What the round after `done` rounds of a generation removes; () where it is finished.
 
-    Each group loses round(rate * remaining), never more than the layers' floors allow. The last
-    round stops exactly at the target; under the per-layer scope a target density is each layer's
-    own. With a rate of its own the output layer is a group of its own under the global scope too
-    (Frankle & Carbin 2019 prune it at half the rate).
+    Each group loses round(rate * remaining), at least one, as far as the layers' floors allow. The
+    last round stops exactly at the target; under the per-layer scope a target density is each
+    layer's own. With a rate of its own the output layer is a group of its own under the global
+    scope too (Frankle & Carbin 2019 prune it at half the rate).
     """
     if pruning.rounds and done >= pruning.rounds:
         return ()
@@ -76,7 +76,8 @@ def _groups(ticket: Ticket, pruning: Pruning) -> list[Group]:
         own = pruning.output_rate if names == (output,) else None
         rate = pruning.rate if own is None else own
         free = sum(max(0, kept[name] - least(name)) for name in names)
-        groups.append(Group(names, min(free, round(rate * sum(kept[name] for name in names)))))
+        share = round(rate * sum(kept[name] for name in names))
+        groups.append(Group(names, min(free, max(share, int(rate > 0)))))
     return groups
 
 

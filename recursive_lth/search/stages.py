@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from recursive_lth.files import canonical_json, read_json, write_atomic
+from recursive_lth.files import read_json, write_atomic
 from recursive_lth.ticket.ticket import Ticket, load_ticket
 
 
@@ -58,7 +58,7 @@ class Stages:
             for group, values in checkpoint.groups.items()
             for tensor, value in values.items()
         }
-        manifest = canonical_json({"step": checkpoint.step, "rows": checkpoint.rows})
+        manifest = json.dumps({"step": checkpoint.step, "rows": checkpoint.rows})
         write_atomic(self._checkpoint(name), save(tensors, metadata={"manifest": manifest}))
 
     def load_checkpoint(self, name: str) -> Checkpoint | None:

@@ -4,7 +4,6 @@ Only this module imports torchvision and scikit-learn, and only when asked for t
 """
 
 import hashlib
-import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -66,7 +65,8 @@ def _dataset(name: str, raw: Raw) -> Dataset:
         digest.update(np.ascontiguousarray(array).data)
     scale = 255.0 if train.dtype == np.uint8 else 1.0
     images, held = (
-        torch.from_numpy(np.ascontiguousarray(a)).float() / scale for a in (train, test)
+        torch.from_numpy(np.ascontiguousarray(a)).to(torch.float32, copy=True).div_(scale)
+        for a in (train, test)
     )
     dims = (0,) if images.dim() == 2 else (0, 2, 3)
     if images.dim() == 2:  # one mean for all features: columns may be constant
@@ -99,19 +99,32 @@ def _read_npz(path: Path) -> Raw:
         raise InputError(f"no data file {path}") from None
     except InputError:
         raise
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds on damaged files
         raise InputError(f"{path} is damaged or holds pickled objects: {error}") from None
+    return _checked(path, arrays)
+
+
+def _checked(path: Path, arrays: list[np.ndarray[Any, Any]]) -> Raw:
+    """The arrays as uint8 or float32, grey images with a channel; `path` is where they come from.
+
+    Raises `InputError` where they are no data set.
+    """
     for part in (0, 2):
         images, labels = arrays[part], arrays[part + 1]
         if images.ndim == 3:
             arrays[part] = images = images[:, None]
-        if images.ndim not in (2, 4) or images.dtype.kind not in "uif":
+        if images.ndim not in (2, 4) or images.dtype.kind not in "uif" or not images.size:
             raise InputError(
                 f"{path}: {NPZ_KEYS[part]} must be numbers (n, features), (n, h, w) or "
                 f"(n, channels, h, w), got {images.dtype} {images.shape}"
             )
-        if images.dtype.kind == "f" and not np.isfinite(images).all():
-            raise InputError(f"{path}: {NPZ_KEYS[part]} hold NaN or infinity: clean them first")
+        if images.dtype != np.uint8:
+            with np.errstate(over="ignore"):
+                arrays[part] = images = images.astype(np.float32)
+            if not np.isfinite(images).all():
+                raise InputError(
+                    f"{path}: {NPZ_KEYS[part]} hold NaN or infinity, as float32: clean them first"
+                )
         if labels.shape != images.shape[:1] or labels.dtype.kind not in "ui" or len(labels) < 2:
             raise InputError(
                 f"{path}: {NPZ_KEYS[part + 1]} must be {len(images)} whole numbers, "
@@ -120,8 +133,15 @@ def _read_npz(path: Path) -> Raw:
     classes = int(arrays[1].max()) + 1
     if min(a.min() for a in (arrays[1], arrays[3])) < 0 or int(arrays[3].max()) >= classes:
         raise InputError(f"{path}: labels must be 0 to {classes - 1} in both parts")
+    if classes > len(arrays[1]):
+        raise InputError(
+            f"{path}: labels must number the classes from 0, got {classes - 1} among "
+            f"{len(arrays[1])} training samples"
+        )
     if arrays[0].shape[1:] != arrays[2].shape[1:]:
         raise InputError(f"{path}: training and test images differ in shape")
+    if arrays[0].dtype != arrays[2].dtype:
+        raise InputError(f"{path}: one of training and test images is uint8, 0-255, one is not")
     return arrays[0], arrays[1], arrays[2], arrays[3]
 
 
@@ -152,7 +172,7 @@ def _torchvision(kind: str) -> Callable[[Path], Raw]:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             parts = [getattr(datasets, kind)(folder, train=t, download=True) for t in (True, False)]
-        except (RuntimeError, OSError, ValueError, EOFError) as error:
+        except Exception as error:  # torchvision asserts and indexes what damaged files say
             for path in reversed(missing):  # leave no empty folders of ours behind
                 with suppress(OSError):
                     path.rmdir()
@@ -166,7 +186,7 @@ def _torchvision(kind: str) -> Callable[[Path], Raw]:
             pixels = np.asarray(part.data)
             pixels = pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
             arrays += [pixels, np.asarray(part.targets)]
-        return arrays[0], arrays[1], arrays[2], arrays[3]
+        return _checked(folder, arrays)
 
     return read
 

@@ -18,7 +18,7 @@ def choose(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device, dtype=torch.float64)
+        torch.zeros(1, device=device, dtype=torch.float64).item()  # meta holds no numbers
     except (RuntimeError, AssertionError, TypeError):
         raise InputError(f"no device {name!r} on this machine: use --device auto or cpu") from None
     return device

@@ -71,6 +71,7 @@ def training(
     cover = [masks[n].to(device, live[n].dtype) for n in sparse]
     covered = [live[n] for n in sparse]
     sparse_places = [names.index(n) for n in sparse]
+    _mask(covered, cover)
     for kind in (state or {}).keys() - {"step"}:
         _mask([optimizer.state[p][kind] for p in covered], cover)
 
@@ -104,7 +105,13 @@ def training(
             _mask(covered, cover)
             live |= statistics
             number += 1
-            yield Step(number, steps, loss.detach(), live, lambda: moments(optimizer, names))
+            yield Step(
+                number, steps, loss.detach(), live, lambda: _copied(moments(optimizer, names))
+            )
+
+
+def _copied(state: State) -> State:
+    return {kind: {n: t.clone() for n, t in values.items()} for kind, values in state.items()}
 
 
 def _mask(tensors: list[Tensor], cover: list[Tensor]) -> None:

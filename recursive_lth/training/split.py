@@ -42,9 +42,13 @@ def split(data: Dataset, config: Data, seed: int, device: torch.device) -> Split
         len(data.train_labels), generator=seeds.generator(seed, "data", "validation split")
     )
     order = order[: config.train_limit or None]
+    tested = torch.randperm(
+        len(data.test_labels), generator=seeds.generator(seed, "data", "test part")
+    )[: config.test_limit or None]
+    if not config.test_limit:
+        tested = tested.sort().values
     held = round(config.validation_fraction * len(order))
-    tested = slice(config.test_limit or None)
-    if min(held, len(order) - held, len(data.test_labels[tested])) < 2:
+    if min(held, len(order) - held, len(tested)) < 2:
         raise InputError(
             f"{data.name} leaves {held} samples to validate and {len(order) - held} to train: each "
             "part needs 2; change data.validation_fraction or data.train_limit"
