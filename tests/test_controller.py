@@ -158,6 +158,7 @@ def test_cost_and_steps_add_up_over_all_trainings(tmp_path: Path, fits: Fits) ->
     settings = ("growth.candidates=3", 'space.mask=["dense"]', "budget.generations=2")
     line = [turn for turn, _ in whole(bench_of(small(*settings), tmp_path))]
     assert [turn.training_cost for turn in line] == sorted({turn.training_cost for turn in line})
+    assert len({job.seed for job, _, _ in fits}) == len(fits), "each draws its own batches"
     cost, steps = dict.fromkeys(range(3), 0), dict.fromkeys(range(3), 0)
     for job, ticket, _ in fits:
         remaining = sum(int(mask.sum()) for mask in ticket.masks.values())

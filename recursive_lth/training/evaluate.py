@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from recursive_lth.architecture.graph import Architecture
-from recursive_lth.architecture.network import network
+from recursive_lth.architecture.network import memory_format, network
 from recursive_lth.training.split import Samples
 
 BATCH = 500
@@ -33,10 +33,11 @@ class Evaluation:
 
 def logits_of(architecture: Architecture, weights: Mapping[str, Tensor], images: Tensor) -> Tensor:
     """Logits (n, classes) in evaluation mode, computed in batches, on the images' device."""
-    forward = network(architecture)
+    forward, layout = network(architecture), memory_format(architecture)
     here = {name: tensor.to(images.device) for name, tensor in weights.items()}
     with torch.no_grad():
-        return torch.cat([forward(here, batch)[0] for batch in images.split(BATCH)])
+        batches = (batch.contiguous(memory_format=layout) for batch in images.split(BATCH))
+        return torch.cat([forward(here, batch)[0] for batch in batches])
 
 
 def evaluate(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from recursive_lth import seeds
 from recursive_lth.architecture.graph import Architecture
-from recursive_lth.architecture.network import Drop, network
+from recursive_lth.architecture.network import Drop, memory_format, network
 from recursive_lth.config import Training
 from recursive_lth.training.batches import Batches
 from recursive_lth.training.optimizer import make_optimizer, moments, rate_factor, set_moments
@@ -61,7 +61,7 @@ def training(
     The tensors of `weights` are copied to the device of `data`, never changed.
     """
     device = data.images.device
-    forward = network(architecture)
+    forward, layout = network(architecture), memory_format(architecture)
     live = {name: t.detach().to(device, copy=True) for name, t in weights.items()}
     names = list(architecture.trainable)
     parameters = [live[name].requires_grad_() for name in names]
@@ -70,7 +70,6 @@ def training(
     sparse = [n for n in masks if not bool(masks[n].all())]
     cover = [masks[n].to(device, live[n].dtype) for n in sparse]
     covered = [live[n] for n in sparse]
-    sparse_places = [names.index(n) for n in sparse]
     _mask(covered, cover)
     for kind in (state or {}).keys() - {"step"}:
         _mask([optimizer.state[p][kind] for p in covered], cover)
@@ -89,13 +88,12 @@ def training(
             window = slice(i * batch_size, (i + 1) * batch_size)
             indices = order[window]
             labels = data.labels.index_select(0, indices)
-            images = batches(indices, window)
+            images = batches(indices, window).contiguous(memory_format=layout)
             logits, statistics = forward(live, images, training=True, drop=drop)
             loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
-            gradients = torch.autograd.grad(loss, parameters)
-            _mask([gradients[place] for place in sparse_places], cover)
-            for parameter, gradient in zip(parameters, gradients, strict=True):
-                parameter.grad = gradient
+            optimizer.zero_grad()
+            loss.backward()  # into .grad, which lies in memory as its parameter does
+            _mask([tensor.grad for tensor in covered if tensor.grad is not None], cover)
             if recipe.clip_norm:
                 torch.nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
             optimizer.param_groups[0]["lr"] = recipe.learning_rate * rate_factor(
