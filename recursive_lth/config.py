@@ -36,9 +36,9 @@ def pick(registry: Mapping[str, T], name: str, what: str) -> T:
 def _within(name: str, value: float, low: float, high: float, *, open_low: bool = False) -> None:
     """Raise unless value lies in [low, high], or in (low, high] with `open_low`."""
     is_inside = low < value <= high if open_low else low <= value <= high
-    if not is_inside or math.isnan(value):
+    if not is_inside or not math.isfinite(value):
         interval = f"{'(' if open_low else '['}{low:g}, {high:g}{']' if high < math.inf else ')'}"
-        raise InputError(f"{name} must be in {interval}, got {value}")
+        raise InputError(f"{name} must be a finite number in {interval}, got {value}")
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -92,7 +92,7 @@ class Training:
     shift: int = 0  # random shifts of up to so many pixels each way
     crop: int = 0  # random crops out of a reflecting rim of so many pixels
     flip: bool = False  # random left-right flips
-    shrink: float = 1.0  # weights times this at a generation's start (Ash & Adams 2020)
+    shrink: float = 1.0  # weights times this before a ticket grows (Ash & Adams 2020)
     perturb: float = 0.0  # fresh initial weights times this are added there
     threads: int = 1  # pinned, since the number of threads changes the last bits
 
@@ -219,7 +219,10 @@ class Growth:
         _within("growth.rungs", self.rungs, 1, 1000)
         _within("growth.epochs", self.epochs, 0, math.inf, open_low=True)
         if (self.policy == "fixed") != bool(self.schedule):
-            raise InputError("growth.schedule belongs to policy 'fixed', which needs it")
+            raise InputError(
+                "growth.schedule belongs to policy 'fixed', which needs it: for another policy "
+                "set growth.schedule=[]"
+            )
 
 
 @dataclass(frozen=True)

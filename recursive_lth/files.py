@@ -90,14 +90,17 @@ def read_json(path: Path) -> Any:
         raise DamagedFileError(f"{path} is not JSON: delete it and run again") from None
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The rows of a JSON-lines file, [] where there is none; a torn last line is dropped.
+def read_lines(path: Path, *, is_appended: bool = True) -> list[dict[str, Any]]:
+    """The rows of a JSON-lines file, [] where there is none.
 
-    Raises `DamagedFileError` where any other line is not a JSON object.
+    A file that `append_line` writes may end in a line torn by a kill, which is dropped. Raises
+    `DamagedFileError` where any other line is not a JSON object.
     """
     if not path.exists():
         return []
-    lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last newline was torn by a kill
+    *lines, rest = path.read_bytes().split(b"\n")
+    if rest and not is_appended:
+        lines.append(rest)
     rows = []
     for number, line in enumerate(lines, start=1):
         try:

@@ -53,7 +53,6 @@ def test_a_ticket_is_at_most_as_dense_as_allowed(density: float, accepted: bool)
 
 
 @pytest.mark.parametrize("samples", [30, 288, 1000, 5000])
-@pytest.mark.xfail(reason="reference - margin is rounded up at some accuracies", strict=True)
 def test_exactly_the_margin_is_within_it(samples: int) -> None:
     """ "May lie `margin` below": of n samples k and k - m are right, the margin is m / n."""
     for right in range(1, samples + 1):

@@ -152,5 +152,5 @@ def test_flat_features_refuse_augmentation(recipe: Training) -> None:
 def test_a_crop_beyond_the_image_is_refused() -> None:
     """A reflecting rim shows each row once at most, so it is narrower than the image."""
     assert Batches(samples(2), BLACK, Training(crop=4)).is_augmented
-    with pytest.raises(InputError, match=r"training\.crop must be below the image's size, got 5"):
+    with pytest.raises(InputError, match=r"crop must be below the image's size 5 x 7, got 5"):
         Batches(samples(2), BLACK, Training(crop=5))

@@ -3,11 +3,12 @@
 import pytest
 from search_runs import small
 
+from recursive_lth.architecture.zoo import mlp
 from recursive_lth.errors import InputError
 from recursive_lth.growth.initialise import INITIALISATIONS, PRESERVING
 from recursive_lth.growth.masks_of_new import MASKS_OF_NEW
 from recursive_lth.growth.operators import OPERATORS
-from recursive_lth.search.check import check_names, check_rewind
+from recursive_lth.search.check import check_lengths, check_names, check_target
 
 FIXED = "growth.policy=fixed"
 
@@ -68,6 +69,25 @@ def test_every_known_name_passes(operator: str) -> None:
 def test_a_step_to_rewind_to_is_one_that_was_trained() -> None:
     """3 epochs of 7 whole batches are 21 steps; where nothing is rewound any length will do."""
     for rewind in ("none", "init", "0it", "21it"):
-        check_rewind(small(f"pruning.rewind={rewind}"), 120)
+        check_lengths(small(f"pruning.rewind={rewind}"), 120)
     with pytest.raises(InputError, match=r"step 22, .* 21 steps: .* raise training\.epochs"):
-        check_rewind(small("pruning.rewind=22it"), 120)
+        check_lengths(small("pruning.rewind=22it"), 120)
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_reachable"),
+    [
+        (["pruning.target_weights=20", "pruning.layer_floor=10"], True),
+        (["pruning.target_weights=20", "pruning.layer_floor=11"], False),
+        (["pruning.target_density=0.01", "pruning.layer_floor=3"], False),  # 4 of 444 weights
+        (["pruning.target_density=0", "pruning.rounds=1", "pruning.layer_floor=99"], True),
+    ],
+)
+def test_a_target_is_one_that_the_floors_allow(settings: list[str], is_reachable: bool) -> None:
+    """Two layers of a floor each; rounds alone stop at the floors by themselves."""
+    architecture = mlp((1, 8, 8), 10, (6,))
+    if is_reachable:
+        check_target(small(*settings), architecture)
+        return
+    with pytest.raises(InputError, match=r"cannot reach \d+ weights .*layer_floor"):
+        check_target(small(*settings), architecture)

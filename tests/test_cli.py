@@ -73,7 +73,6 @@ BAD_INPUT: dict[str, tuple[list[str], str]] = {
     "nothing to resume": (["grow", "--resume", "must"], "resume"),
     "unknown operator": (["grow", "--set", 'space.operator=["wide"]'], "did you mean 'widen'?"),
     "unknown run": (["show", "nothing"], "no run 'nothing'"),
-    "ambiguous run": (["show", "fake"], "fake-0123456789ab, fake-99"),
     "not a run": (["report", "empty"], "empty"),
     "unknown ticket": (["evaluate", "none.safetensors"], "none.safetensors"),
 }

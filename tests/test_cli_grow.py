@@ -17,7 +17,10 @@ from recursive_lth import api, shelf
 from recursive_lth.cli import main
 from recursive_lth.config_file import experiment_from
 
-FILES = {"experiment.toml", "lineage.jsonl", "metrics.jsonl", "report.html", "summary.json"}
+FILES = {
+    *("experiment.toml", "lineage.jsonl", "metrics.jsonl", "origin.json"),
+    *("report.html", "summary.json"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +83,7 @@ def test_a_dry_run_prints_an_experiment_that_reads_back(
     text = capsys.readouterr().out
     experiment = shelf.load_experiment("grow_digits", [*TINY, "seed=3"])
     assert experiment_from(tomllib.loads(text)) == experiment
-    assert "# at most 2 generations" in text
+    assert "# 2 generations, about" in text
     assert main([*arguments, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert experiment_from(document["experiment"]) == experiment
@@ -136,6 +139,9 @@ def test_every_experiment_runs_at_a_tiny_budget(name: str, tmp_path: Path) -> No
     assert (api.run_folder(chosen, tmp_path / "runs") / "report.html").is_file()
 
 
+WIDTHS = {"mlp": 3, "conv-2": 1, "convnet": 3, "resnet-20": 3, "paper-convnet": 1}
+
+
 @pytest.mark.parametrize(
     ("space", "architecture"),
     [
@@ -156,7 +162,7 @@ def test_every_search_space_grows_its_networks(
         f"data.name={json.dumps(str(data))}",
         f"growth.space={space}",
         f"start.architecture={architecture}",
-        "start.hidden=[4, 4, 4]" if architecture != "paper-convnet" else "start.hidden=[4]",
+        f"start.hidden={[4] * WIDTHS[architecture]}",
         "growth.candidates=3",
     ]
     path = tmp_path / "mine.toml"

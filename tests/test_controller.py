@@ -278,7 +278,6 @@ def test_a_generation_that_diverges_is_rejected(
     json.dumps(line[2].to_dict(), allow_nan=False)
 
 
-@pytest.mark.xfail(reason="shrink and perturb come right before the scoring too", strict=True)
 def test_scores_are_those_of_trained_weights(tmp_path: Path, fits: Fits) -> None:
     """Where a generation prunes without training first, noise would choose what is pruned.
 

@@ -117,7 +117,7 @@ def saved(folder: Path, content: Arrays, *, compressed: bool = False) -> str:
 @pytest.mark.parametrize("shape", [(4,), (3, 5), (1, 3, 5), (3, 4, 4)])
 @pytest.mark.parametrize("compressed", [False, True])
 def test_npz(tmp_path: Path, shape: tuple[int, ...], dtype: str, compressed: bool) -> None:
-    """Any numbers: (x - mean) / deviation by channel, or by all features; grey gets a channel.
+    """Any numbers: (x - mean) / deviation by channel, or by feature; grey gets a channel.
 
     The twin computes both with numpy in float64 on the raw numbers: a common factor such as 255
     divides mean and deviation alike, so it cancels.
@@ -130,7 +130,7 @@ def test_npz(tmp_path: Path, shape: tuple[int, ...], dtype: str, compressed: boo
     assert data.sample_shape == whole
     train = content["train_images"].astype(np.float64).reshape(6, *whole)
     test = content["test_images"].astype(np.float64).reshape(4, *whole)
-    axes = (0, 1) if len(whole) == 1 else (0, 2, 3)
+    axes = (0,) if len(whole) == 1 else (0, 2, 3)
     mean = train.mean(axes, keepdims=True)
     deviation = train.std(axes, ddof=1, keepdims=True)
     for part, found in ((train, data.train_images), (test, data.test_images)):
@@ -190,7 +190,7 @@ FLAWS: dict[str, tuple[dict[str, Any], str]] = {
     "labels are fractions": ({"test_labels": np.arange(4.0)}, "test_labels must be 4 whole"),
     "labels are too few": ({"train_labels": np.arange(5)}, "train_labels must be 6 whole"),
     "labels are one-hot": ({"train_labels": np.eye(6, dtype=int)}, "train_labels must be 6 whole"),
-    "a label is negative": ({"train_labels": np.arange(6) - 1}, "labels must be 0 to 4"),
+    "a label is negative": ({"train_labels": np.arange(6) - 1}, "must number the classes 0, 1, 2"),
     "a test label is unknown": ({"test_labels": np.arange(4)}, "labels must be 0 to 2"),
     "labels are objects": ({"train_labels": np.array([None] * 6)}, "pickled objects"),
     "images are objects": ({"test_images": np.array([None] * 4)}, "pickled objects"),

@@ -278,7 +278,7 @@ def test_a_watcher_hears_of_a_training(tmp_path: Path) -> None:
     told: list[Any] = []
     bench, ticket = ground(tmp_path)
     watched = bench_of(bench.experiment, tmp_path, told.append)
-    fitted = fit(watched, ticket, replace(JOB, place=1))
+    fitted = fit(watched, ticket, replace(JOB, order=1))
     assert {(now.phase, now.candidate, now.steps) for now in told} == {("train", 1, 21)}
     assert {(now.remaining_weights, now.depth) for now in told} == {(222, 2)}
     looks = {now.step: now.val_accuracy for now in told}

@@ -28,7 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("__init__", "__main__"),
 )
 HEIGHT = {room: number for number, floor in enumerate(FLOORS) for room in floor}
-WALLS = {("report", "search"), ("pruning", "growth"), ("growth", "pruning")}
+WALLS = {("pruning", "growth"), ("growth", "pruning")}
 HOMES = {
     "networkx": ("architecture", "search/lineage"),
     "optuna": ("search",),

@@ -3,10 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from search_runs import bench_of, invented, small, whole
 
+from recursive_lth.search import judge
 from recursive_lth.search.controller import generations
 from recursive_lth.search.generation import Generation
 from recursive_lth.search.lineage import (
@@ -18,6 +20,7 @@ from recursive_lth.search.lineage import (
     tickets,
     tree,
 )
+from recursive_lth.search.policy import POLICIES, Past, Proposal
 
 # 2 was rejected, so 3 grows from 1; 4 was rejected
 BRANCHED = [
@@ -131,3 +134,26 @@ def test_generations_go_on_from_a_lineage(tmp_path: Path) -> None:
     later = next(generations(bench, line[:2], known.__getitem__))
     assert replace(later[0], seconds=0) == replace(line[2], seconds=0)
     assert list(generations(bench, line, known.__getitem__)) == []
+
+
+def test_a_run_tells_its_policy_of_all_that_was_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Generation by generation, those of rejected tickets too, and the siblings so far."""
+    heard: list[Past] = []
+
+    def listening(past: Past) -> Proposal | None:
+        heard.append(past)
+        return POLICIES["random"](past)
+
+    monkeypatch.setattr(judge, "POLICIES", {"random": listening})
+    experiment = small("acceptance.max_density=0.1", "budget.generations=4")
+    line = [turn for turn, _ in whole(bench_of(experiment, tmp_path))]
+    assert not any(turn.accepted for turn in line[1:])
+    assert {past.generation for past in heard} == {2, 3, 4}
+    for past in heard:
+        earlier = [turn.candidates for turn in line[: past.generation]]
+        assert [tuple(generation) for generation in past.earlier] == earlier
+        told_of = [(c.number, c.loss) for c in past.siblings]
+        tried_then = [(c.number, c.loss) for c in line[past.generation].candidates]
+        assert told_of == tried_then[: len(told_of)]

@@ -1,4 +1,4 @@
-"""What a run will cost, told before it starts, against what runs and rounds come to."""
+"""What a run will cost, told before it starts, and where its budget ends it."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from search_runs import PER_EPOCH, bench_of, digits, small, whole
+from search_runs import PER_EPOCH, bench_of, digits, invented, small, whole
 
 from recursive_lth import seeds
 from recursive_lth.architecture.zoo import mlp
@@ -17,11 +17,12 @@ from recursive_lth.growth.grow import seed_ticket
 from recursive_lth.pruning.prune import prune
 from recursive_lth.pruning.schedule import next_round
 from recursive_lth.pruning.scores import magnitude
+from recursive_lth.search.controller import stop_reason
 from recursive_lth.search.plan import plan, planned_epochs, start_architecture
 from recursive_lth.ticket.morph import birth
 
 SHAPE = (1, 8, 8)
-BELOW = pytest.mark.xfail(reason="planned for growth by half, whatever the space", strict=True)
+SIBLINGS = pytest.mark.xfail(reason="compared with the line before, not its parent", strict=True)
 
 
 def rounds_taken(pruning: Pruning) -> int:
@@ -70,17 +71,14 @@ def test_epochs_are_planned_by_generation(settings: list[str], first: float, eac
     assert found == [3, first, each, each, each]
 
 
-@pytest.mark.parametrize("ratio", [0.5, pytest.param(16.0, marks=BELOW)])
-def test_a_run_trains_no_longer_than_planned(ratio: float, tmp_path: Path) -> None:
-    """Generations 0 and 1 as long as planned, each later one at most as long."""
-    fixed = ("growth.policy=fixed", f"growth.schedule=[{{operator='widen', ratio={ratio}}}]")
-    experiment = small(*fixed, "budget.generations=2")
+def test_a_run_trains_as_long_as_planned(tmp_path: Path) -> None:
+    """Epoch for epoch, where nothing is judged and a generation grows by no more than half."""
+    fixed = ("growth.policy=fixed", "growth.schedule=[{operator='widen', ratio=0.5}]")
+    experiment = small(*fixed, "budget.generations=3")
     line = [turn for turn, _ in whole(bench_of(experiment, tmp_path))]
     planned = planned_epochs(experiment, start_architecture(experiment, SHAPE, 10))
     steps = [0, *(turn.training_steps for turn in line)]
-    trained = [(after - before) / PER_EPOCH for before, after in pairwise(steps)]
-    assert trained[:2] == planned[:2]
-    assert trained[2] <= planned[2]
+    assert [(after - before) / PER_EPOCH for before, after in pairwise(steps)] == planned
 
 
 def test_the_plan_in_numbers() -> None:
@@ -102,7 +100,6 @@ def test_the_plan_in_numbers() -> None:
     assert found["epochs"] == epochs
     assert found["training_steps"] == epochs * 7
     assert found["training_multiply_adds"] == 3 * 444 * epochs * 7 * 16
-    assert found["folder"] == experiment.folder_name
 
 
 def test_a_batch_larger_than_the_data_is_all_of_it() -> None:
@@ -118,3 +115,52 @@ def test_the_start_is_the_zoo_s() -> None:
     assert built == mlp((1, 8, 8), 10, (5, 4))
     with pytest.raises(InputError, match="unknown architecture 'mlpp': did you mean 'mlp'"):
         start_architecture(small("start.architecture=mlpp"), SHAPE, 10)
+
+
+@pytest.mark.parametrize(
+    ("settings", "line", "reason"),
+    [
+        ([], 3, ""),
+        ([], 4, "all 3 generations are done"),
+        (["budget.multiply_adds=301"], 3, ""),
+        (["budget.multiply_adds=300"], 3, "the budget of 300 multiply-adds is spent"),
+        (["budget.seconds=3.5"], 3, ""),
+        (["budget.seconds=3"], 3, "the budget of 3 seconds is spent"),
+        (["budget.patience=2"], 3, ""),
+    ],
+)
+def test_a_run_ends_where_a_budget_ends(settings: list[str], line: int, reason: str) -> None:
+    """Tickets cost 100 and 1 second each; generation 0 does not count among the generations."""
+    assert stop_reason(small(*settings), [invented(n) for n in range(line)]) == reason
+
+
+@pytest.mark.parametrize(
+    ("kept", "accepted", "reason"),
+    [
+        ([444, 178, 100], [True] * 3, ""),
+        ([444, 178, 178], [True] * 3, "nothing is left to prune"),
+        ([444, 178], [True] * 2, ""),
+        pytest.param([444, 178, 178], [True, False, False], "", marks=SIBLINGS),
+    ],
+)
+def test_pruning_alone_ends_where_nothing_went(
+    kept: list[int], accepted: list[bool], reason: str
+) -> None:
+    """That is, where a ticket keeps what its parent kept; two rejected siblings may be as large."""
+    experiment = small("growth.policy=never", "budget.generations=9")
+    line = [
+        invented(n, remaining_weights=weights, accepted=is_accepted)
+        for n, (weights, is_accepted) in enumerate(zip(kept, accepted, strict=True))
+    ]
+    if not accepted[1]:
+        line[2] = replace(line[2], parent=line[0].digest)
+    assert stop_reason(experiment, line) == reason
+    assert stop_reason(small("budget.generations=9"), line) == ""
+
+
+def test_patience_counts_rejections_in_a_row() -> None:
+    line = [invented(n, accepted=n not in {1, 3, 4}) for n in range(7)]
+    reasons = [stop_reason(small("budget.patience=2", "budget.generations=9"), line[:n])
+               for n in range(8)]  # fmt: skip
+    assert [bool(reason) for reason in reasons] == [n == 5 for n in range(8)]
+    assert reasons[5] == "2 tickets in a row were rejected"

@@ -12,7 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import TrialState
-from search_runs import SCHEDULE, SPACE, drawn, past_of, tried
+from search_runs import (
+    SCHEDULE,
+    SPACE,
+    drawn,
+    past_of,
+    tried,
+)
 from strategies import SEEDS
 
 from recursive_lth.config import Space
@@ -180,6 +186,20 @@ def test_the_model_does_not_mind_a_generation_s_unit() -> None:
         assert told(ask(past)) == told(ask(scaled(past, [1, 1, 2.0**-9, 2.0**9, 2.0**5])))
     turned = [told(ask(scaled(past_of("tpe", s), [1, 1, 1, -1, 1]))) for s in range(10)]
     assert turned != [told(ask(past_of("tpe", s))) for s in range(10)]
+
+
+def test_nor_does_it_where_all_were_stopped() -> None:
+    """Gains at the rungs are in the same unit: they rank the stopped ones of all generations."""
+    for seed in range(10):
+        past = past_of("tpe", seed)
+        stopped = [
+            [replace(c, status="stopped", rungs=c.rungs[:1], gain=c.rungs[0])
+             for c in generation if c.rungs]
+            for generation in past.earlier
+        ]  # fmt: skip
+        past = replace(past, earlier=stopped)
+        units = [1, 1, 2.0**-9, 2.0**9, 1]
+        assert told(POLICIES["tpe"](past)) == told(POLICIES["tpe"](scaled(past, units)))
 
 
 def test_random_learns_nothing() -> None:

@@ -10,7 +10,6 @@ from search_runs import Stop, stopping
 
 from recursive_lth import seeds
 from recursive_lth.architecture.zoo import mlp
-from recursive_lth.errors import DamagedFileError
 from recursive_lth.growth.grow import seed_ticket
 from recursive_lth.search import stages as module
 from recursive_lth.search.stages import Checkpoint, Stages
@@ -127,29 +126,34 @@ def test_a_finished_stage_needs_no_checkpoint(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", [".safetensors", ".json"])
-def test_a_damaged_stage_is_an_error(tmp_path: Path, end: str) -> None:
-    """Cut off in the middle, ticket or record: an error that names the file, no silent rerun."""
+@pytest.mark.parametrize("harm", ["cut", "turned", "gone"])
+def test_a_damaged_stage_is_not_there(tmp_path: Path, end: str, harm: str) -> None:
+    """Ticket or record: it is computed again, never taken."""
     stages = Stages(tmp_path)
     stages.store("0001-grow", a_ticket(), RECORD)
-    path = tmp_path / f"0001-grow{end}"
-    path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(DamagedFileError, match=path.name):
-        stages.recall("0001-grow")
+    hurt(tmp_path / f"0001-grow{end}", harm)
+    assert stages.recall("0001-grow") is None
+    stages.store("0001-grow", a_ticket(), RECORD)
+    assert stages.recall("0001-grow") is not None
 
 
-@pytest.mark.xfail(reason="SafetensorError escapes, and changed content is taken", strict=True)
-@pytest.mark.parametrize("is_cut", [True, False])
-def test_a_damaged_checkpoint_is_an_error(tmp_path: Path, is_cut: bool) -> None:
-    """Cut off, or with one bit of a weight turned over: as for every file of ours."""
+@pytest.mark.parametrize("harm", ["cut", "turned", "gone"])
+def test_a_damaged_checkpoint_is_not_there(tmp_path: Path, harm: str) -> None:
+    """Also where a single bit of a weight is another."""
     stages = Stages(tmp_path)
     stages.save_checkpoint("0001-grow", a_checkpoint(7))
-    path = next(tmp_path.iterdir())
+    hurt(next(tmp_path.iterdir()), harm)
+    assert stages.load_checkpoint("0001-grow") is None
+
+
+def hurt(path: Path, harm: str) -> None:
+    """Cut a file off in the middle, turn its first or (of tensors) last bits, or lose it."""
     content = path.read_bytes()
-    path.write_bytes(
-        content[:-9] if is_cut else content[:-9] + bytes([content[-9] ^ 1]) + content[-8:]
-    )
-    with pytest.raises(DamagedFileError, match=path.name):
-        stages.load_checkpoint("0001-grow")
+    place = 0 if path.suffix == ".json" else len(content) - 9
+    turned = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+    path.write_bytes(content[: len(content) // 2] if harm == "cut" else turned)
+    if harm == "gone":
+        path.unlink()
 
 
 def test_records_are_json(tmp_path: Path) -> None:

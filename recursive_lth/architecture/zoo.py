@@ -63,6 +63,14 @@ def _need_images(name: str, shape: Shape) -> None:
         raise InputError(f"{name} needs images (channels, height, width), got {shape}: use mlp")
 
 
+def _check_widths(name: str, hidden: tuple[int, ...], count: int) -> None:
+    """Raise `InputError` unless as many widths are given as the network has, or none."""
+    if hidden and len(hidden) != count:
+        raise InputError(
+            f"{name} takes {count} widths, got {list(hidden)}: start.hidden=[] gives it its own"
+        )
+
+
 def mlp(shape: Shape, classes: int, hidden: tuple[int, ...]) -> Architecture:
     """A multi-layer perceptron with ReLU; `hidden` gives the units of each hidden layer (128)."""
     draft = _Draft(shape, classes)
@@ -72,12 +80,14 @@ def mlp(shape: Shape, classes: int, hidden: tuple[int, ...]) -> Architecture:
 
 def lenet_300_100(shape: Shape, classes: int, hidden: tuple[int, ...]) -> Architecture:
     """LeNet-300-100 (LeCun et al. 1998; Frankle & Carbin 2019): 266,200 weights on MNIST."""
+    _check_widths("lenet-300-100", hidden, 2)
     return mlp(shape, classes, hidden or (300, 100))
 
 
 def _conv_n(pairs: int) -> Build:
     def build(shape: Shape, classes: int, hidden: tuple[int, ...]) -> Architecture:
         _need_images(f"conv-{2 * pairs}", shape)
+        _check_widths(f"conv-{2 * pairs}", hidden, pairs)
         draft, source = _Draft(shape, classes), "input"
         for i, units in enumerate(hidden or (64, 128, 256)[:pairs], start=1):
             for j in (1, 2):
@@ -112,6 +122,7 @@ def resnet_20(shape: Shape, classes: int, hidden: tuple[int, ...]) -> Architectu
     shortcut is a 1x1 convolution with BatchNorm, not He's padding with zeros.
     """
     _need_images("resnet-20", shape)
+    _check_widths("resnet-20", hidden, 3)
     draft = _Draft(shape, classes)
     widths = hidden or (16, 32, 64)
     source = draft.conv("stem", "input", "stream1", widths[0], bias=False)
@@ -148,6 +159,7 @@ def paper_convnet(shape: Shape, classes: int, hidden: tuple[int, ...]) -> Archit
     layer on all pixels.
     """
     _need_images("paper-convnet", shape)
+    _check_widths("paper-convnet", hidden, 1)
     draft = _Draft(shape, classes)
     units = (hidden or (8,))[0]
     x = draft.conv("stem", "input", "stream", units, kernel=7, stride=2, bias=False)

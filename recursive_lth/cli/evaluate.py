@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from recursive_lth.cli import options, screen
-from recursive_lth.config_file import read_toml
+from recursive_lth.config import Data
+from recursive_lth.config_file import experiment_from, read_toml
 from recursive_lth.errors import InputError
 from recursive_lth.report.quantities import UNKNOWN, count, operations, percent
 from recursive_lth.report.table import Table
@@ -51,22 +52,22 @@ def evaluate(
     from recursive_lth.training import datasets
     from recursive_lth.training.device import choose
     from recursive_lth.training.evaluate import evaluate as measure
-    from recursive_lth.training.split import Samples
+    from recursive_lth.training.split import split
 
     if batch_size < 1:
         raise InputError(f"--batch-size must be at least 1, got {batch_size}")
     found = load_ticket(ticket)
-    name = data or _data_of_run(ticket)
-    dataset = datasets.load(name, data_dir)
+    config, seed = (Data(name=data), 0) if data else _data_of_run(ticket)
+    dataset = datasets.load(config.name, data_dir)
     _check_fit(found, dataset)
     place = choose(device)
-    images = dataset.test_images.to(place)
-    samples = Samples(images, dataset.test_labels.to(place))
+    samples = split(dataset, config, seed, place).test
+    images = samples.images
     result = asdict(measure(found.architecture, found.weights, samples))
     numbers: dict[str, Any] = {
         "ticket": str(ticket),
         "digest": found.digest,
-        "data": name,
+        "data": config.name,
         "device": str(place),
         **{f"test_{key}": value if isfinite(value) else None for key, value in result.items()},
         **asdict(found.cost),
@@ -84,12 +85,13 @@ def evaluate(
         screen.print_table(screen.console(), "on the test split", Table(["", ""], rows))
 
 
-def _data_of_run(ticket: Path) -> str:
-    """The name of the data that the run around a ticket's file used."""
+def _data_of_run(ticket: Path) -> tuple[Data, int]:
+    """The data section and the seed of the run around a ticket's file."""
     path = ticket.resolve().parent.parent / "experiment.toml"
     if not path.is_file():
         raise InputError(f"{ticket} lies in no run's folder: name its data with --data")
-    return str(read_toml(path).get("data", {}).get("name", "digits"))
+    experiment = experiment_from(read_toml(path))
+    return experiment.data, experiment.seed
 
 
 def _check_fit(ticket: "Ticket", dataset: "Dataset") -> None:

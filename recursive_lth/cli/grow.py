@@ -85,7 +85,7 @@ def _settings(settings: list[str] | None, data: str | None, seed: int | None) ->
 
 
 def _print_plan(experiment: Experiment, data_dir: Path | None, out: Path, as_json: bool) -> None:
-    """Print the resolved experiment and what it costs at most; the text is TOML itself."""
+    """Print the resolved experiment and about what it costs; the text is TOML itself."""
     from recursive_lth import api
     from recursive_lth.search.check import check_names
     from recursive_lth.search.plan import plan
@@ -107,7 +107,7 @@ def _print_plan(experiment: Experiment, data_dir: Path | None, out: Path, as_jso
         text,
         f"# starts as {start['architecture']}: depth {start['depth']}, "
         f"{count(start['weights'])} weights, {operations(start['multiply_adds'])} multiply-adds",
-        f"# at most {cost['generations']} generations, {cost['epochs']:g} epochs of "
+        f"# {cost['generations']} generations, about {cost['epochs']:g} epochs of "
         f"{cost['training_samples']} samples, {cost['training_steps']} steps, "
         f"{operations(cost['training_multiply_adds'])} multiply-adds",
         f"# folder {folder}",

@@ -20,7 +20,6 @@ VERBS = {
     "judge": "judging candidate",
     "grow": "training what has grown",
     "prune": "pruning",
-    "certify": "certifying the growth",
 }
 Report = Callable[[str], None]  # print a line that stays
 

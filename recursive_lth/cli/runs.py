@@ -14,20 +14,19 @@ def run_folders(out: Path) -> list[Path]:
 
 
 def find_run(run: str, out: Path) -> Path:
-    """The folder that `run` names: a path, or what begins exactly one folder's name in `out`.
+    """The folder that `run` names: a path, a name in `out`, or the latest of those it begins.
 
-    Raises `InputError` listing what it may have meant.
+    Runs that `--resume never` set aside are found by their whole name alone. Raises `InputError`
+    listing what it may have meant.
     """
     if run and (Path(run) / EXPERIMENT).is_file():
         return Path(run)
     folders = run_folders(out)
-    found = [folder for folder in folders if folder.name.startswith(run)]
-    exact = [folder for folder in found if folder.name == run]
-    if len(exact or found) == 1:
-        return (exact or found)[0]
-    if found:
-        raise InputError(
-            f"{run!r} begins {len(found)} runs: choose from {', '.join(f.name for f in found)}"
+    exact = [folder for folder in folders if folder.name == run]
+    begun = [f for f in folders if f.name.startswith(run) and ".old-" not in f.name]
+    if found := exact or begun:
+        return max(
+            found, key=lambda folder: ((folder / EXPERIMENT).stat().st_mtime_ns, folder.name)
         )
     known = ", ".join(folder.name for folder in folders) or "none"
     raise InputError(f"no run {run!r} in {out} (there: {known}): give a run's folder, or --out")

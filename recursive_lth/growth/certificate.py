@@ -10,7 +10,7 @@ from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.network import network
 from recursive_lth.errors import InputError
 
-EXACT = {torch.float64: 1e-10, torch.float32: 1e-5}  # largest change of a logit that is rounding
+ROUNDING = 1e-10  # largest change of a logit that is rounding, in float64
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,15 @@ def largest_change(
     return float((logits[0] - logits[1]).abs().max())
 
 
+class BrokenPromiseError(InputError):
+    """An operator that claims to preserve the function has changed it: a fault of the operator."""
+
+
 def enforce(certificate: Certificate) -> None:
-    """Raise `InputError` where an operator claims to preserve the function and does not."""
-    limit = EXACT[torch.float64]
-    broken = [c for c in (certificate.eval, certificate.train) if not c <= limit]  # NaN too
+    """Raise `BrokenPromiseError` where an operator claims to preserve the function and does not."""
+    broken = [c for c in (certificate.eval, certificate.train) if not c <= ROUNDING]  # NaN too
     if certificate.claims_exact and broken:
-        raise InputError(
+        raise BrokenPromiseError(
             f"{certificate.operator} with {certificate.initialisation} claims to preserve the "
             f"function and changed a logit by {broken[0]:.3g}: name another initialisation"
         )

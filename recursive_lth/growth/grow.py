@@ -12,7 +12,7 @@ from recursive_lth.growth.initialise import is_preserving, resolve
 from recursive_lth.growth.masks_of_new import BUDGETED, MASKS_OF_NEW, pay
 from recursive_lth.growth.operators import OPERATORS
 from recursive_lth.ticket import masks as masking
-from recursive_lth.ticket.morph import NEW, Morph, birth
+from recursive_lth.ticket.morph import NEW, Morph
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.ticket.transplant import transplant
 
@@ -120,6 +120,3 @@ def _born_in(morph: Morph, generation: int) -> dict[str, Tensor]:
         name: torch.full(morph.after.shape(name), generation, dtype=torch.int16)
         for name in morph.after.prunable
     }
-
-
-__all__ = ["Sprout", "birth", "describe", "grow", "seed_ticket"]

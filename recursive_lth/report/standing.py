@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from recursive_lth.report.record import RunRecord
+from recursive_lth.search.lineage import undominated
 
 Line = dict[str, Any]  # one line of the lineage
 
@@ -39,14 +40,5 @@ def front(record: RunRecord) -> list[Line]:
         digests = set(record.summary.get("front", []))
         return [line for line in record.generations if line["digest"] in digests]
     tickets = [line for line in accepted(record.generations) if line["generation"] >= 1]
-    return [line for line in tickets if not any(_beats(other, line) for other in tickets)]
-
-
-def _beats(one: Line, other: Line) -> bool:
-    """Whether `one` is nowhere worse and somewhere better: higher, smaller, deeper."""
-    pairs = list(zip(_goods(one), _goods(other), strict=True))
-    return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
-
-
-def _goods(line: Line) -> tuple[float, int, int]:
-    return line["val_accuracy"], -line["remaining_weights"], line["depth"]
+    merits = [(t["val_accuracy"], -t["remaining_weights"], t["depth"]) for t in tickets]
+    return [tickets[i] for i in undominated(merits)]

@@ -7,6 +7,8 @@ from recursive_lth.config import Acceptance
 from recursive_lth.search.generation import Generation
 from recursive_lth.search.lineage import last_accepted, tickets
 
+ROUNDING = 1e-12  # exactly the margin is within it
+
 
 class Verdict(NamedTuple):
     """Accepted or not, and why in one sentence."""
@@ -30,6 +32,6 @@ def accept(
             False, f"rejected: density {density:.3f} is above the bound {rule.max_density:g}"
         )
     change = f"{100 * (accuracy - reference):+.2f} points to the best so far"
-    if accuracy < reference - rule.margin:
+    if reference - accuracy > rule.margin + ROUNDING:
         return Verdict(False, f"rejected: {change}, margin {100 * rule.margin:g}")
     return Verdict(True, f"accepted: {change}")

@@ -1,5 +1,6 @@
 """Can an experiment be run as it stands? Asked before anything is written."""
 
+from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.zoo import ARCHITECTURES
 from recursive_lth.config import Experiment, pick
 from recursive_lth.errors import InputError
@@ -7,14 +8,14 @@ from recursive_lth.growth.fresh import SCHEMES
 from recursive_lth.growth.initialise import INITIALISATIONS, PRESERVING
 from recursive_lth.growth.masks_of_new import MASKS_OF_NEW
 from recursive_lth.growth.operators import OPERATORS
-from recursive_lth.pruning.schedule import SCOPES
+from recursive_lth.pruning.schedule import SCOPES, target
 from recursive_lth.pruning.scores import SCORES
 from recursive_lth.search.policy import POLICIES
 from recursive_lth.training.loop import steps_in
 from recursive_lth.training.optimizer import OPTIMIZERS, SCHEDULES
 
 
-def check_rewind(experiment: Experiment, samples: int) -> None:
+def check_lengths(experiment: Experiment, samples: int) -> None:
     """Raise `InputError` where the step to rewind to lies beyond generation 0's training."""
     step, recipe = experiment.pruning.rewind_step, experiment.training
     steps = steps_in(recipe.epochs, samples, recipe.batch_size)
@@ -22,6 +23,17 @@ def check_rewind(experiment: Experiment, samples: int) -> None:
         raise InputError(
             f"pruning.rewind is step {step}, but generation 0 trains only {steps} steps: rewind to "
             "an earlier step or raise training.epochs"
+        )
+
+
+def check_target(experiment: Experiment, architecture: Architecture) -> None:
+    """Raise `InputError` where the layers' floors alone exceed the number of weights to reach."""
+    pruning = experiment.pruning
+    goal, floors = target(architecture, pruning), pruning.layer_floor * len(architecture.prunable)
+    if 0 < goal < floors:
+        raise InputError(
+            f"pruning cannot reach {goal} weights while {len(architecture.prunable)} layers each "
+            f"keep {pruning.layer_floor}: lower pruning.layer_floor or raise the target"
         )
 
 

@@ -68,9 +68,15 @@ def stop_reason(experiment: Experiment, line: Sequence[Generation]) -> str:
         return f"the budget of {budget.multiply_adds:g} multiply-adds is spent"
     if budget.seconds and sum(turn.seconds for turn in line) >= budget.seconds:
         return f"the budget of {budget.seconds:g} seconds is spent"
+    if experiment.growth.policy == "never" and len(line) > 2 and _is_same_size(line):
+        return "nothing is left to prune"
     if budget.patience and rejected_in_a_row(line) >= budget.patience:
         return f"{budget.patience} tickets in a row were rejected"
     return ""
+
+
+def _is_same_size(line: Sequence[Generation]) -> bool:
+    return line[-1].remaining_weights == line[-2].remaining_weights
 
 
 def _start(bench: Bench) -> tuple[Generation, Ticket, list[Row]]:
@@ -94,16 +100,16 @@ def _prune_and_grow(
 ) -> tuple[Generation, Ticket, list[Row]]:
     """A later generation: grow the parent (but not the dense start), train it, prune it."""
     experiment, number = bench.experiment, len(line)
-    young = shrink_perturb(
-        parent,
-        experiment.training.shrink,
-        experiment.training.perturb,
-        seeds.generator(experiment.seed, "generation", number, "perturb"),
-        experiment.start.initialisation,
-    )
     is_growing = number > 1 and experiment.growth.policy != "never"
-    seedling = Seedling(young, None, None, (), [])
+    seedling = Seedling(parent, None, None, (), [])
     if is_growing:
+        young = shrink_perturb(
+            parent,
+            experiment.training.shrink,
+            experiment.training.perturb,
+            seeds.generator(experiment.seed, "generation", number, "perturb"),
+            experiment.start.initialisation,
+        )
         seedling = choose(bench, young, number, [past.candidates for past in line])
     turn = _Turn(
         replace(seedling.ticket, parent=parent.digest),

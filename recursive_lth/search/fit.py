@@ -43,7 +43,7 @@ class Job:
 
     The validation data are looked at after each epoch, or at the `rungs` alone (numbers of steps).
     `keep_at` asks for a copy of the weights after so many steps. `candidate` is its number in the
-    lineage, `place` its place among those that are trained.
+    lineage, `order` its place among those that are trained.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Job:
     epochs: float
     seed: int
     candidate: int | None = None
-    place: int | None = None
+    order: int | None = None
     round: int | None = None
     rungs: tuple[int, ...] = ()
     keep_at: int | None = None
@@ -185,7 +185,7 @@ def _row(job: Job, step: Step, per_epoch: int, loss: float, evaluation: Evaluati
 def _tell(bench: Bench, job: Job, ticket: Ticket, steps: int) -> None:
     bench.meter.tell(
         phase=job.phase,
-        candidate=job.place,
+        candidate=job.order,
         candidates=bench.experiment.growth.candidates,
         step=0,
         steps=steps,

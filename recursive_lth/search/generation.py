@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from recursive_lth.errors import DamagedFileError
 
@@ -81,6 +81,9 @@ class Generation:
         try:
             known = {f.name: row[f.name] for f in fields(Generation)}
             tried = [Candidate(**c | {"rungs": tuple(c["rungs"])}) for c in row["candidates"]]
+            unknown = {c.status for c in tried} - set(get_args(Status))
+            if unknown:
+                raise KeyError(f"a known status for {unknown}")
         except (KeyError, TypeError) as error:
             raise DamagedFileError(
                 f"a lineage line lacks {error}: it was written by another version; run anew with "

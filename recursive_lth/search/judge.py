@@ -12,6 +12,7 @@ from typing import Any
 from recursive_lth import seeds
 from recursive_lth.config import Growth, pick
 from recursive_lth.errors import InputError
+from recursive_lth.growth.certificate import BrokenPromiseError
 from recursive_lth.growth.grow import Sprout, describe, grow
 from recursive_lth.search.fit import Bench, Fitted, Job, Row, fit, rungs_of
 from recursive_lth.search.generation import Candidate
@@ -38,7 +39,7 @@ class _Tried:
     """One candidate: the digest of its sprout, and its ticket after the short training."""
 
     sprout: str
-    place: int  # among those trained
+    order: int  # among those trained
     ticket: Ticket
     candidate: Candidate
     certificate: dict[str, Any] | None
@@ -104,6 +105,8 @@ def _try(
     blank = replace(_blank(len(tried)), asked=asdict(proposal.step))
     try:
         sprout = _grow(bench, parent, proposal, generation)
+    except BrokenPromiseError:
+        raise
     except InputError as error:
         return _Tried("", 0, parent, replace(blank, reason=str(error)), None, [])
     for other in tried[1:]:
@@ -157,7 +160,7 @@ def _train(
         growth.judge_epochs,
         seeds.derive(bench.experiment.seed, "generation", generation, "judge"),  # common to all
         candidate=number,
-        place=begun.place,
+        order=begun.order,
         rungs=rungs_of(growth.judge_epochs, growth.rungs, bench),
     )
     fitted = fit(bench, begun.ticket, job, lambda rows: is_hopeless(_gains(rows, standing)))

@@ -49,15 +49,25 @@ def front(lineage: Sequence[Generation]) -> list[Generation]:
     More accuracy, fewer weights and more depth are better.
     """
 
-    def merits(turn: Generation) -> tuple[float, int, int]:
-        return (turn.val_accuracy, -turn.remaining_weights, turn.depth)
-
-    def is_beaten(turn: Generation, other: Generation) -> bool:
-        pairs = list(zip(merits(turn), merits(other), strict=True))
-        return all(b >= a for a, b in pairs) and any(b > a for a, b in pairs)
-
     found = tickets(lineage)
-    return [turn for turn in found if not any(is_beaten(turn, other) for other in found)]
+    merits = [(turn.val_accuracy, -turn.remaining_weights, turn.depth) for turn in found]
+    return [found[i] for i in undominated(merits)]
+
+
+def undominated(merits: Sequence[Sequence[float]]) -> list[int]:
+    """The places of those that no other equals in every merit and exceeds in one.
+
+    >>> undominated([(0.9, -100), (0.8, -100), (0.8, -50)])
+    [0, 2]
+    """
+
+    def is_beaten(one: Sequence[float]) -> bool:
+        return any(
+            tuple(other) != tuple(one) and all(b >= a for a, b in zip(one, other, strict=True))
+            for other in merits
+        )
+
+    return [i for i, one in enumerate(merits) if not is_beaten(one)]
 
 
 def rejected_in_a_row(lineage: Sequence[Generation]) -> int:

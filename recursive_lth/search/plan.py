@@ -1,4 +1,4 @@
-"""What a run will cost at most, before it starts."""
+"""About what a run will cost, before it starts."""
 
 import math
 from typing import Any
@@ -18,7 +18,7 @@ def start_architecture(experiment: Experiment, sample_shape: Shape, classes: int
 
 
 def planned_epochs(experiment: Experiment, architecture: Architecture) -> list[float]:
-    """Epochs of training in each generation from 0 on, at most: no candidate stopped early."""
+    """Epochs of training in each generation from 0 on, were no candidate stopped early."""
     growth, pruning = experiment.growth, experiment.pruning
     weights = cost(architecture).weights
     first = _rounds(weights, target(architecture, pruning), pruning)
@@ -33,7 +33,10 @@ def planned_epochs(experiment: Experiment, architecture: Architecture) -> list[f
 
 
 def plan(experiment: Experiment, sample_shape: Shape, classes: int, samples: int) -> dict[str, Any]:
-    """Steps and multiply-adds of a run at most, were every network as dear as the dense start."""
+    """Steps and multiply-adds of a run, were every network as dear as the dense start.
+
+    An estimate: pruning and early stops make it cheaper, large growth dearer.
+    """
     architecture = start_architecture(experiment, sample_shape, classes)
     epochs = sum(planned_epochs(experiment, architecture))
     whole = cost(architecture)
@@ -51,7 +54,6 @@ def plan(experiment: Experiment, sample_shape: Shape, classes: int, samples: int
         "epochs": epochs,
         "training_steps": steps,
         "training_multiply_adds": training_cost(whole.multiply_adds, steps * batch),
-        "folder": experiment.folder_name,
     }
 
 

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import torch
 
+import recursive_lth
 from recursive_lth.config import Experiment
-from recursive_lth.search.check import check_names, check_rewind
+from recursive_lth.errors import DamagedFileError
+from recursive_lth.search.check import check_lengths, check_names, check_target
 from recursive_lth.search.clock import Clock
 from recursive_lth.search.controller import generations, stop_reason
 from recursive_lth.search.fit import Bench, Row
 from recursive_lth.search.generation import Generation
 from recursive_lth.search.plan import planned_epochs, start_architecture
-from recursive_lth.search.progress import Meter, Progress, Watch
+from recursive_lth.search.progress import Meter, Watch
 from recursive_lth.search.run_folder import Resume, RunFolder, check_origin, opened, run_folder
 from recursive_lth.search.stages import Stages
 from recursive_lth.search.summary import summarise
@@ -24,8 +26,6 @@ from recursive_lth.training.batches import Batches
 from recursive_lth.training.datasets import load
 from recursive_lth.training.evaluate import evaluate
 from recursive_lth.training.split import split
-
-__all__ = ["Generation", "Progress", "grow"]
 
 
 def grow(
@@ -49,32 +49,48 @@ def grow(
     check_names(experiment)
     where = devices.choose(device)
     clock = Clock()
-    if resume != "never" and run_folder(experiment, out).is_finished:
-        yield from run_folder(experiment, out).lineage()
+    stored = run_folder(experiment, out)
+    if resume != "never" and stored.is_finished:
+        if Path(experiment.data.name).is_file():  # data of the user's own may have changed since
+            check_origin(stored, {"data": load(experiment.data.name, data_dir).digest})
+        shutil.rmtree(stored.work, ignore_errors=True)  # where a kill came before this
+        yield from stored.lineage()
         return
     with clock.inside("data"):
         data = load(experiment.data.name, data_dir)
         parts = split(data, experiment.data, experiment.seed, where)
-        check_rewind(experiment, len(parts.train))
+        check_lengths(experiment, len(parts.train))
         batches = Batches(parts.train, parts.black, experiment.training)
     architecture = start_architecture(experiment, data.sample_shape, data.classes)
+    check_target(experiment, architecture)
     meter = Meter(watch, planned_epochs(experiment, architecture))
     with opened(experiment, out, resume) as folder:
-        origin = {"data": data.digest, "device": where.type, "torch": torch.__version__}
-        check_origin(folder, origin)
+        made_by = {"torch": torch.__version__, "recursive_lth": recursive_lth.__version__}
+        check_origin(folder, {"data": data.digest, "device": where.type, **made_by})
         bench = Bench(experiment, parts, batches, Stages(folder.work / "stages"), meter, clock)
         with devices.pinned(experiment.training.threads):
             lineage = folder.lineage()
             folder.cut_metrics(len(lineage))
             yield from lineage
             for turn, ticket, rows in generations(
-                bench, lineage, lambda digest: load_ticket(folder.ticket(digest))
+                bench, lineage, lambda digest: _load(folder, digest)
             ):
                 lineage.append(turn)
                 with bench.clock.inside("saving"):
                     _store(folder, bench.stages, lineage, ticket, rows)
                 yield turn
             _finish(bench, folder, lineage)
+
+
+def _load(folder: RunFolder, digest: str) -> Ticket:
+    """A ticket of this run. Raises `DamagedFileError` where its file is gone or damaged."""
+    path = folder.ticket(digest)
+    if not path.exists():
+        raise DamagedFileError(f"{path} is gone: restore it or start anew with --resume never")
+    ticket = load_ticket(path)
+    if ticket.digest != digest:
+        raise DamagedFileError(f"{path} holds another ticket: restore it or use --resume never")
+    return ticket
 
 
 def _store(
@@ -99,5 +115,5 @@ def _finish(bench: Bench, folder: RunFolder, lineage: list[Generation]) -> None:
 
 
 def _test_accuracy(bench: Bench, folder: RunFolder, turn: Generation) -> float:
-    ticket = load_ticket(folder.ticket(turn.digest))
+    ticket = _load(folder, turn.digest)
     return evaluate(ticket.architecture, ticket.weights, bench.split.test).accuracy

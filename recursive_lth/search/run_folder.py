@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 
 from recursive_lth.config import Experiment
 from recursive_lth.config_file import experiment_to_toml
-from recursive_lth.errors import InputError
+from recursive_lth.errors import DamagedFileError, InputError
 from recursive_lth.files import (
     append_line,
     read_json,
@@ -39,12 +39,12 @@ class RunFolder:
 
     @property
     def is_finished(self) -> bool:
-        """True iff the summary is written."""
-        return self.summary.exists()
+        """True iff the summary is written. Raises `InputError` where that cannot be seen."""
+        return _exists(self.summary)
 
     def lineage(self) -> list[Generation]:
         """The generations so far."""
-        return [Generation.from_dict(row) for row in read_lines(self._lineage)]
+        return [Generation.from_dict(row) for row in read_lines(self._lineage, is_appended=False)]
 
     def write_lineage(self, lineage: Sequence[Generation]) -> None:
         """The whole lineage anew, so that no kill can tear a line."""
@@ -58,6 +58,10 @@ class RunFolder:
     def cut_metrics(self, generations: int) -> None:
         """Drop curves of generations that are not in the lineage: they will come again."""
         rows = read_lines(self._metrics)
+        if not all(isinstance(row.get("generation"), int) for row in rows):
+            raise DamagedFileError(
+                f"{self._metrics} has a line without a generation: start anew with --resume never"
+            )
         write_lines(self._metrics, (r for r in rows if r["generation"] < generations))
 
 
@@ -74,7 +78,7 @@ def opened(experiment: Experiment, out: Path, resume: Resume) -> Iterator[RunFol
     it cannot be written or another process works in it.
     """
     folder = run_folder(experiment, out)
-    is_there = (folder.path / "experiment.toml").exists()
+    is_there = _exists(folder.path / "experiment.toml")
     if resume == "must" and not is_there:
         raise InputError(f"nothing to resume at {folder.path}: leave out --resume must")
     try:
@@ -83,8 +87,10 @@ def opened(experiment: Experiment, out: Path, resume: Resume) -> Iterator[RunFol
         raise InputError(
             f"cannot write {folder.path}: {error.strerror}; choose another folder with --out"
         ) from None
-    lock = FileLock(out / f".{experiment.folder_name}.lock")
+    locks = out / ".locks"
     try:
+        locks.mkdir(exist_ok=True)
+        lock = FileLock(locks / experiment.folder_name)
         lock.acquire(timeout=0)
     except Timeout:
         raise InputError(
@@ -95,6 +101,8 @@ def opened(experiment: Experiment, out: Path, resume: Resume) -> Iterator[RunFol
     try:
         if is_there and resume == "never":
             _set_aside(folder.path)
+        for torn in folder.path.rglob(".*.tmp"):  # what a kill left half written
+            torn.unlink()
         if not folder.is_finished:
             write_atomic(folder.path / "experiment.toml", experiment_to_toml(experiment))
         yield folder
@@ -103,11 +111,12 @@ def opened(experiment: Experiment, out: Path, resume: Resume) -> Iterator[RunFol
 
 
 def check_origin(folder: RunFolder, origin: Mapping[str, Any]) -> None:
-    """Record data, device and threads at a run's start; refuse to go on under others.
+    """Record at a run's start what is not part of the experiment and changes the bits.
 
-    They change the bits of what follows without being part of the experiment.
+    That is the content of the data, the device and versions. Raises `InputError` where the run was
+    begun under others.
     """
-    path = folder.work / "origin.json"
+    path = folder.path / "origin.json"
     if not path.exists():
         write_json(path, origin)
         return
@@ -118,6 +127,15 @@ def check_origin(folder: RunFolder, origin: Mapping[str, Any]) -> None:
                 f"{folder.path} was begun with another {key} ({before.get(key)}, now {value}): "
                 "give it back or start anew with --resume never"
             )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path.parent}: {error.strerror}; choose another folder with --out"
+        ) from None
 
 
 def _set_aside(path: Path) -> None:

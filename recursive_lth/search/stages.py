@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from recursive_lth.errors import InputError
 from recursive_lth.files import read_json, write_atomic
-from recursive_lth.ticket.ticket import Ticket, load_ticket
+from recursive_lth.ticket.ticket import Ticket, digest_of, load_ticket
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,15 @@ class Stages:
         self.folder = folder
 
     def recall(self, name: str) -> tuple[Ticket, dict[str, Any]] | None:
-        """Ticket and record of a finished stage; None where it is not there."""
+        """Ticket and record of a finished stage; None where it is not there, or is damaged.
+
+        What is damaged here is computed again, to the same bits.
+        """
         record = self.folder / f"{name}.json"
-        if not record.exists():
+        try:
+            return load_ticket(self.folder / f"{name}.safetensors"), read_json(record)
+        except (InputError, FileNotFoundError):
             return None
-        return load_ticket(self.folder / f"{name}.safetensors"), read_json(record)
 
     def store(self, name: str, ticket: Ticket, record: Mapping[str, Any]) -> None:
         """Finish a stage; its checkpoint is no longer needed."""
@@ -58,21 +63,26 @@ class Stages:
             for group, values in checkpoint.groups.items()
             for tensor, value in values.items()
         }
-        manifest = json.dumps({"step": checkpoint.step, "rows": checkpoint.rows})
+        inside = {"step": checkpoint.step, "rows": checkpoint.rows}
+        manifest = json.dumps({"inside": inside, "sha256": digest_of(inside, tensors)})
         write_atomic(self._checkpoint(name), save(tensors, metadata={"manifest": manifest}))
 
     def load_checkpoint(self, name: str) -> Checkpoint | None:
-        """The inside of a training that was stopped; None where there is none."""
+        """The inside of a training that was stopped; None where there is none, or it is damaged."""
         path = self._checkpoint(name)
-        if not path.exists():
-            return None
         groups: dict[str, dict[str, Tensor]] = {}
-        with safe_open(path, framework="pt") as file:
-            manifest = json.loads(file.metadata()["manifest"])
-            for key in file.keys():  # noqa: SIM118
-                group, _, tensor = key.partition("/")
-                groups.setdefault(group, {})[tensor] = file.get_tensor(key)
-        return Checkpoint(manifest["step"], manifest["rows"], groups)
+        try:
+            with safe_open(path, framework="pt") as file:
+                manifest = json.loads(file.metadata()["manifest"])
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            if digest_of(manifest["inside"], tensors) != manifest["sha256"]:
+                return None
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+            return None
+        for key, value in tensors.items():
+            group, _, tensor = key.partition("/")
+            groups.setdefault(group, {})[tensor] = value
+        return Checkpoint(manifest["inside"]["step"], manifest["inside"]["rows"], groups)
 
     def _checkpoint(self, name: str) -> Path:
         return self.folder / f"{name}.checkpoint.safetensors"

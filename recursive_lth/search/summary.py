@@ -36,7 +36,7 @@ def summarise(
             "cost": {
                 "training_multiply_adds": lineage[-1].training_cost,
                 "training_steps": lineage[-1].training_steps,
-                "seconds": {"total": total, **bench.clock.seconds},
+                "seconds": {"total": total, **bench.clock.seconds},  # of the last process
             },
             "versions": versions(),
             "machine": {

@@ -82,7 +82,7 @@ class Ticket:
     @cached_property
     def digest(self) -> str:
         """SHA-256 over the manifest and every tensor's name, type, shape and bytes."""
-        return _digest(self._manifest(), self._tensors())
+        return digest_of(self._manifest(), self._tensors())
 
     def module(self) -> nn.Module:
         """A plain `nn.Module` with ordinary layers holding a copy of the weights."""
@@ -111,7 +111,8 @@ class Ticket:
         }
 
 
-def _digest(manifest: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+def digest_of(manifest: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of a JSON manifest and of every tensor's name, type, shape and bytes."""
     digest = hashlib.sha256(canonical_json(manifest).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
@@ -145,7 +146,7 @@ def load_ticket(path: Path) -> Ticket:
     try:
         manifest = json.loads(metadata["manifest"])
         recorded = manifest.pop("sha256")
-        if _digest(manifest, tensors) != recorded:
+        if digest_of(manifest, tensors) != recorded:
             raise InputError("its content does not match its SHA-256")
         form = manifest["format"]
     except (InputError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:

@@ -31,10 +31,16 @@ class Batches:
         if not self.is_augmented:
             return
         if samples.images.dim() != 4:
-            raise InputError("training.shift, crop and flip need images, these are flat features")
+            raise InputError(
+                "training.shift, crop and flip need images, these are flat features: set "
+                "training.shift=0, training.crop=0 and training.flip=false"
+            )
         height, width = samples.images.shape[2:]
-        if recipe.crop >= min(height, width):
-            raise InputError(f"training.crop must be below the image's size, got {recipe.crop}")
+        if self.reach >= min(height, width):
+            raise InputError(
+                f"training.shift and crop must be below the image's size {height} x {width}, "
+                f"got {self.reach}"
+            )
         padded = self.images
         if recipe.crop:
             padded = F.pad(padded, (self.reach,) * 4, mode="reflect")

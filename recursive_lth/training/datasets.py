@@ -26,8 +26,9 @@ NPZ_KEYS = ("train_images", "train_labels", "test_images", "test_labels")
 class Dataset:
     """Training and test part: images float32 (n, channels, height, width), or (n, features).
 
-    Each channel (or all features together) is normalised by the mean and deviation of the training
-    part. `black` is the normalised value of 0, one a channel. `digest` names the raw content.
+    Each channel, or each feature, is normalised by its mean and deviation in the training part; a
+    constant one is only centred. `black` is the normalised value of 0, one a channel or feature.
+    `digest` names the raw content.
     """
 
     name: str
@@ -69,11 +70,8 @@ def _dataset(name: str, raw: Raw) -> Dataset:
         for a in (train, test)
     )
     dims = (0,) if images.dim() == 2 else (0, 2, 3)
-    if images.dim() == 2:  # one mean for all features: columns may be constant
-        mean, deviation = images.mean(), images.std().clamp(min=1e-6)
-    else:
-        mean = images.mean(dims, keepdim=True)
-        deviation = images.std(dims, keepdim=True).clamp(min=1e-6)
+    mean, deviation = images.mean(dims, keepdim=True), images.std(dims, keepdim=True)
+    deviation = torch.where(deviation > 1e-6, deviation, 1.0)  # a constant one is only centred
     labels = torch.from_numpy(train_labels.astype(np.int64))
     held_labels = torch.from_numpy(test_labels.astype(np.int64))
     return Dataset(
@@ -96,7 +94,7 @@ def _read_npz(path: Path) -> Raw:
                 raise InputError(f"{path} lacks {', '.join(missing)}: save them with numpy.savez")
             arrays = [file[key] for key in NPZ_KEYS]
     except FileNotFoundError:
-        raise InputError(f"no data file {path}") from None
+        raise InputError(f"no data file {path}: name it with --data") from None
     except InputError:
         raise
     except Exception as error:  # zipfile, zlib and numpy raise a dozen kinds on damaged files
@@ -130,14 +128,19 @@ def _checked(path: Path, arrays: list[np.ndarray[Any, Any]]) -> Raw:
                 f"{path}: {NPZ_KEYS[part + 1]} must be {len(images)} whole numbers, "
                 f"got {labels.dtype} {labels.shape}"
             )
-    classes = int(arrays[1].max()) + 1
-    if min(a.min() for a in (arrays[1], arrays[3])) < 0 or int(arrays[3].max()) >= classes:
-        raise InputError(f"{path}: labels must be 0 to {classes - 1} in both parts")
-    if classes > len(arrays[1]):
+        if images.ndim == 4 and images.shape[3] in (1, 3, 4) and images.shape[1] > 4:
+            raise InputError(
+                f"{path}: {NPZ_KEYS[part]} look like (n, h, w, channels), {images.shape}: "
+                "transpose them to (n, channels, h, w)"
+            )
+    present = np.unique(arrays[1])
+    if len(present) < 2 or present[0] != 0 or present[-1] != len(present) - 1:
         raise InputError(
-            f"{path}: labels must number the classes from 0, got {classes - 1} among "
-            f"{len(arrays[1])} training samples"
+            f"{path}: training labels must number the classes 0, 1, 2 and so on, each with "
+            f"samples; got {len(present)} classes from {present[0]} to {present[-1]}"
         )
+    if int(arrays[3].min()) < 0 or int(arrays[3].max()) >= len(present):
+        raise InputError(f"{path}: test labels must be 0 to {len(present) - 1}")
     if arrays[0].shape[1:] != arrays[2].shape[1:]:
         raise InputError(f"{path}: training and test images differ in shape")
     if arrays[0].dtype != arrays[2].dtype:

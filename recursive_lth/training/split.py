@@ -50,8 +50,9 @@ def split(data: Dataset, config: Data, seed: int, device: torch.device) -> Split
     held = round(config.validation_fraction * len(order))
     if min(held, len(order) - held, len(tested)) < 2:
         raise InputError(
-            f"{data.name} leaves {held} samples to validate and {len(order) - held} to train: each "
-            "part needs 2; change data.validation_fraction or data.train_limit"
+            f"{data.name} leaves {len(order) - held} samples to train, {held} to validate and "
+            f"{len(tested)} to test: each part needs 2; change data.train_limit, "
+            "data.validation_fraction or data.test_limit"
         )
 
     def part(images: Tensor, labels: Tensor) -> Samples:
