@@ -4,7 +4,8 @@
 
 Each run gives its ticket of best validation accuracy among those with at most so many remaining
 weights; validation data select, test data report. Runs of one experiment with several seeds make a
-row: mean and standard deviation (n - 1) over seeds. Writes `<to>.md` and `<to>.json`.
+row: mean and standard deviation (n - 1) over seeds. A dense start costs its own training, a chosen
+ticket the whole run, since all of it was needed to choose. Writes `<to>.md` and `<to>.json`.
 """
 
 import argparse
@@ -35,8 +36,10 @@ def chosen(tickets: Sequence[dict[str, Any]], at_most: int) -> dict[str, Any] | 
     return max(small, key=lambda t: (t["val_accuracy"], -t["val_calibrated_loss"]), default=None)
 
 
-def row(name: str, network: str, seeds: list[int], tickets: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean and spread of one kind of ticket over seeds."""
+def row(
+    name: str, network: str, seeds: list[int], tickets: list[dict[str, Any]], costs: list[int]
+) -> dict[str, Any]:
+    """Mean and spread of one kind of ticket over seeds, and the mean cost of finding it."""
     accuracies = [100 * t["test_accuracy"] for t in tickets]
     return {
         "experiment": name,
@@ -48,7 +51,7 @@ def row(name: str, network: str, seeds: list[int], tickets: list[dict[str, Any]]
         "test_accuracies": accuracies,
         "test_accuracy_mean": mean(accuracies),
         "test_accuracy_deviation": stdev(accuracies) if len(accuracies) > 1 else None,
-        "training_multiply_adds": mean(t["training_cost"] for t in tickets),
+        "training_multiply_adds": mean(costs),
     }
 
 
@@ -83,9 +86,11 @@ def main() -> None:
         summaries.sort(key=lambda summary: summary["seed"])
         seeds = [summary["seed"] for summary in summaries]
         small = [chosen(summary["tickets"], arguments.at_most) for summary in summaries]
-        rows.append(row(name, "dense start", seeds, [s["tickets"][0] for s in summaries]))
+        starts = [s["tickets"][0] for s in summaries]
+        rows.append(row(name, "dense start", seeds, starts, [t["training_cost"] for t in starts]))
+        whole = [s["cost"]["training_multiply_adds"] for s in summaries]
         if all(small):
-            rows.append(row(name, "best ticket", seeds, [t for t in small if t]))
+            rows.append(row(name, "best ticket", seeds, [t for t in small if t], whole))
     lines = [COLUMNS, tuple("---" for _ in COLUMNS), *map(as_cells, rows)]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
     arguments.to.with_suffix(".md").write_text(table)

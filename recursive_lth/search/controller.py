@@ -68,15 +68,17 @@ def stop_reason(experiment: Experiment, line: Sequence[Generation]) -> str:
         return f"the budget of {budget.multiply_adds:g} multiply-adds is spent"
     if budget.seconds and sum(turn.seconds for turn in line) >= budget.seconds:
         return f"the budget of {budget.seconds:g} seconds is spent"
-    if experiment.growth.policy == "never" and len(line) > 2 and _is_same_size(line):
+    if experiment.growth.policy == "never" and len(line) > 1 and _is_idle(line):
         return "nothing is left to prune"
     if budget.patience and rejected_in_a_row(line) >= budget.patience:
         return f"{budget.patience} tickets in a row were rejected"
     return ""
 
 
-def _is_same_size(line: Sequence[Generation]) -> bool:
-    return line[-1].remaining_weights == line[-2].remaining_weights
+def _is_idle(line: Sequence[Generation]) -> bool:
+    """True iff the last ticket has kept all that its parent had."""
+    sizes = {turn.digest: turn.remaining_weights for turn in line}
+    return sizes[line[-1].digest] == sizes[line[-1].parent]
 
 
 def _start(bench: Bench) -> tuple[Generation, Ticket, list[Row]]:
