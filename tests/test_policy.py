@@ -191,7 +191,7 @@ def test_the_model_does_not_mind_a_generation_s_unit() -> None:
 def test_nor_does_it_where_all_were_stopped() -> None:
     """Gains at the rungs are in the same unit: they rank the stopped ones of all generations."""
     for seed in range(10):
-        past = past_of("tpe", seed)
+        past = past_of("tpe", seed, siblings=0)
         stopped = [
             [replace(c, status="stopped", rungs=c.rungs[:1], gain=c.rungs[0])
              for c in generation if c.rungs]

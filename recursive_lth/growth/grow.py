@@ -1,10 +1,11 @@
 """One growth of a ticket: morph, birth, transplant of all it holds, and the certificate."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor
 
+from recursive_lth.architecture.network import Weights
 from recursive_lth.config import GrowthStep, pick
 from recursive_lth.growth.certificate import Certificate, enforce, largest_change
 from recursive_lth.growth.fresh import fresh
@@ -78,21 +79,36 @@ def grow(
         births=transplant(ticket.births, change, _born_in(change, generation)),
         parent=ticket.digest,
     )
-    before, sprouted = (ticket.architecture, ticket.weights), (change.after, weights)
+    named = replace(step, initialisation=name)
+    payment = None if paid is None else grown.weights
+    return Sprout(grown, change, named, _certify(ticket, change, named, inputs, weights, payment))
+
+
+def _certify(
+    ticket: Ticket,
+    change: Morph,
+    step: GrowthStep,
+    inputs: Tensor,
+    weights: Weights,
+    payment: Weights | None,
+) -> Certificate:
+    """The certificate of a growth, held to its claim; `payment` are the weights after paying."""
+
+    def largest(grown: Weights, *, training: bool = False) -> float:
+        before = (ticket.architecture, ticket.weights)
+        return largest_change(before, (change.after, grown), inputs, training=training)
+
     certificate = Certificate(
         operator=step.operator,
-        initialisation=name,
-        claims_exact=is_preserving(step.operator, name),
-        eval=largest_change(before, sprouted, inputs, training=False),
-        train=largest_change(before, sprouted, inputs, training=True),
-        after_budget=None
-        if paid is None
-        else largest_change(before, (change.after, grown.weights), inputs, training=False),
+        initialisation=step.initialisation,
+        claims_exact=is_preserving(step.operator, step.initialisation),
+        eval=largest(weights),
+        train=largest(weights, training=True),
+        after_budget=None if payment is None else largest(payment),
         samples=len(inputs),
     )
     enforce(certificate)
-    named = GrowthStep(step.operator, step.place, step.ratio, name, step.mask)
-    return Sprout(grown, change, named, certificate)
+    return certificate
 
 
 def describe(step: GrowthStep, morph: Morph) -> dict[str, object]:

@@ -36,7 +36,8 @@ def summarise(
             "cost": {
                 "training_multiply_adds": lineage[-1].training_cost,
                 "training_steps": lineage[-1].training_steps,
-                "seconds": {"total": total, **bench.clock.seconds},  # of the last process
+                # of the last process; what each generation took stands in its line
+                "seconds": {"total": total, **bench.clock.seconds},
             },
             "versions": versions(),
             "machine": {

@@ -63,60 +63,72 @@ def training(
     device = data.images.device
     forward, layout = network(architecture), memory_format(architecture)
     live = {name: t.detach().to(device, copy=True) for name, t in weights.items()}
-    names = list(architecture.trainable)
-    parameters = [live[name].requires_grad_() for name in names]
-    optimizer = make_optimizer(parameters, recipe)
-    set_moments(optimizer, names, state or {})
-    sparse = [n for n in masks if not bool(masks[n].all())]
-    cover = [masks[n].to(device, live[n].dtype) for n in sparse]
-    covered = [live[n] for n in sparse]
-    _mask(covered, cover)
-    for kind in (state or {}).keys() - {"step"}:
-        _mask([optimizer.state[p][kind] for p in covered], cover)
-
+    descent = _Descent(live, list(architecture.trainable), masks, recipe, state or {})
     batch_size = min(recipe.batch_size, len(data))
     per_epoch = len(data) // batch_size
     number = start
     while number < steps:
         epoch, first = divmod(number, per_epoch)
-        order = torch.randperm(
-            len(data), generator=seeds.generator(seed, "order", epoch), device="cpu"
-        ).to(device)
+        order = torch.randperm(len(data), generator=seeds.generator(seed, "order", epoch))
+        order = order.to(device)
         batches = data.epoch(seeds.generator(seed, "augmentation", epoch))
         drop = _dropout(recipe.dropout, seeds.derive(seed, "dropout", epoch), device)
         for i in range(first, min(per_epoch, first + steps - number)):
             window = slice(i * batch_size, (i + 1) * batch_size)
             indices = order[window]
-            labels = data.labels.index_select(0, indices)
             images = batches(indices, window).contiguous(memory_format=layout)
             logits, statistics = forward(live, images, training=True, drop=drop)
+            labels = data.labels.index_select(0, indices)
             loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
-            optimizer.zero_grad()
-            loss.backward()  # into .grad, which lies in memory as its parameter does
-            _mask([tensor.grad for tensor in covered if tensor.grad is not None], cover)
-            if recipe.clip_norm:
-                torch.nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
-            optimizer.param_groups[0]["lr"] = recipe.learning_rate * rate_factor(
-                recipe, number, steps
-            )
-            optimizer.step()
-            _mask(covered, cover)
+            descent.step(loss, rate_factor(recipe, number, steps))
             live |= statistics
             number += 1
-            yield Step(
-                number, steps, loss.detach(), live, lambda: _copied(moments(optimizer, names))
-            )
+            yield Step(number, steps, loss.detach(), live, descent.state)
 
 
-def _copied(state: State) -> State:
-    return {kind: {n: t.clone() for n, t in values.items()} for kind, values in state.items()}
+class _Descent:
+    """An optimizer over live tensors that never moves what is masked, nor its moments."""
 
+    def __init__(
+        self,
+        live: Mapping[str, Tensor],
+        names: list[str],
+        masks: Mapping[str, Tensor],
+        recipe: Training,
+        state: State,
+    ) -> None:
+        self.recipe, self.names = recipe, names
+        self.parameters = [live[name].requires_grad_() for name in names]
+        self.optimizer = make_optimizer(self.parameters, recipe)
+        set_moments(self.optimizer, names, state)
+        sparse = [name for name in masks if not bool(masks[name].all())]
+        self.covered = [live[name] for name in sparse]
+        self.cover = [masks[name].to(live[name]) for name in sparse]
+        self._mask(self.covered)
+        for kind in state.keys() - {"step"}:
+            self._mask([self.optimizer.state[tensor][kind] for tensor in self.covered])
 
-def _mask(tensors: list[Tensor], cover: list[Tensor]) -> None:
-    """Multiply by the masks, in place, in one call."""
-    if tensors:
-        with torch.no_grad():
-            torch._foreach_mul_(tensors, cover)
+    def step(self, loss: Tensor, rate: float) -> None:
+        """One update at `rate` times the learning rate: mask, clip, move, mask."""
+        self.optimizer.zero_grad()
+        loss.backward()  # into .grad, which lies in memory as its parameter does
+        self._mask([tensor.grad for tensor in self.covered if tensor.grad is not None])
+        if self.recipe.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip_norm)
+        self.optimizer.param_groups[0]["lr"] = self.recipe.learning_rate * rate
+        self.optimizer.step()
+        self._mask(self.covered)
+
+    def state(self) -> State:
+        """A copy of the optimizer's state."""
+        live = moments(self.optimizer, self.names)
+        return {kind: {n: t.clone() for n, t in values.items()} for kind, values in live.items()}
+
+    def _mask(self, tensors: list[Tensor]) -> None:
+        """Multiply by the masks, in place, in one call."""
+        if tensors:
+            with torch.no_grad():
+                torch._foreach_mul_(tensors, self.cover)
 
 
 def _dropout(rate: float, seed: int, device: torch.device) -> Drop | None:
