@@ -79,6 +79,8 @@ def test_more_accurate_and_sparser_is_never_worse(
 
 
 def test_the_words_say_how_much() -> None:
-    assert accept(RULE, [START], 0.9123, 0.2).words == "accepted: +1.23 points to the best so far"
+    assert accept(RULE, [START], 0.9123, 0.2).words == "accepted: +1.23 points to the dense start"
     worse = accept(RULE, [START], 0.8, 0.2).words
-    assert worse == "rejected: -10.00 points to the best so far, margin 5"
+    assert worse == "rejected: -10.00 points to the dense start, margin 5"
+    later = accept(RULE, [START, invented(1, val_accuracy=0.9)], 0.9123, 0.2).words
+    assert later == "accepted: +1.23 points to the best so far"

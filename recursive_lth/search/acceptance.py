@@ -25,13 +25,15 @@ def accept(
     The first ticket is held against the dense start network, as Zhang (2021, arXiv 2109.03862)
     holds all of them; comparing with the best so far keeps small losses from adding up.
     """
-    rivals = tickets(lineage) or [last_accepted(lineage)]
+    winners = tickets(lineage)
+    rivals = winners or [last_accepted(lineage)]
     reference = max(turn.val_accuracy for turn in rivals)
     if density > rule.max_density:
         return Verdict(
             False, f"rejected: density {density:.3f} is above the bound {rule.max_density:g}"
         )
-    change = f"{100 * (accuracy - reference):+.2f} points to the best so far"
+    rival = "best so far" if winners else "dense start"
+    change = f"{100 * (accuracy - reference):+.2f} points to the {rival}"
     if reference - accuracy > rule.margin + ROUNDING:
         return Verdict(False, f"rejected: {change}, margin {100 * rule.margin:g}")
     return Verdict(True, f"accepted: {change}")

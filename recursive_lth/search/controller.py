@@ -100,7 +100,7 @@ def _start(bench: Bench) -> tuple[Generation, Ticket, list[Row]]:
 def _prune_and_grow(
     bench: Bench, line: Sequence[Generation], parent: Ticket
 ) -> tuple[Generation, Ticket, list[Row]]:
-    """A later generation: grow the parent (but not the dense start), train it, prune it."""
+    """A later generation: grow the parent (not yet in generation 1), train it, prune it."""
     experiment, number = bench.experiment, len(line)
     is_growing = number > 1 and experiment.growth.policy != "never"
     seedling = Seedling(parent, None, None, (), [])

@@ -33,6 +33,11 @@ class Candidate:
     reason: str
 
 
+def _candidate(row: Mapping[str, Any]) -> Candidate:
+    known = {f.name: row[f.name] for f in fields(Candidate)}
+    return Candidate(**known | {"rungs": tuple(row["rungs"])})
+
+
 @dataclass(frozen=True)
 class Generation:
     """The numbers and digests of one ticket. Field names are stable: other programs read them.
@@ -80,7 +85,7 @@ class Generation:
         """The generation of a lineage line. Raises `DamagedFileError` where a field is missing."""
         try:
             known = {f.name: row[f.name] for f in fields(Generation)}
-            tried = [Candidate(**c | {"rungs": tuple(c["rungs"])}) for c in row["candidates"]]
+            tried = [_candidate(c) for c in row["candidates"]]
             unknown = {c.status for c in tried} - set(get_args(Status))
             if unknown:
                 raise KeyError(f"a known status for {unknown}")

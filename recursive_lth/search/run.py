@@ -51,7 +51,7 @@ def grow(
     clock = Clock()
     stored = run_folder(experiment, out)
     if resume != "never" and stored.is_finished:
-        if Path(experiment.data.name).is_file():  # data of the user's own may have changed since
+        if stored.has_origin and Path(experiment.data.name).is_file():  # it may have changed
             check_origin(stored, {"data": load(experiment.data.name, data_dir).digest})
         shutil.rmtree(stored.work, ignore_errors=True)  # where a kill came before this
         yield from stored.lineage()

@@ -30,6 +30,7 @@ class RunFolder:
         self.path = path
         self.work = path / "work"
         self.summary = path / "summary.json"
+        self.origin = path / "origin.json"
         self._lineage = path / "lineage.jsonl"
         self._metrics = path / "metrics.jsonl"
 
@@ -41,6 +42,11 @@ class RunFolder:
     def is_finished(self) -> bool:
         """True iff the summary is written. Raises `InputError` where that cannot be seen."""
         return _exists(self.summary)
+
+    @property
+    def has_origin(self) -> bool:
+        """True iff it is recorded under what the run was begun."""
+        return self.origin.exists()
 
     def lineage(self) -> list[Generation]:
         """The generations so far."""
@@ -116,11 +122,10 @@ def check_origin(folder: RunFolder, origin: Mapping[str, Any]) -> None:
     That is the content of the data, the device and versions. Raises `InputError` where the run was
     begun under others.
     """
-    path = folder.path / "origin.json"
-    if not path.exists():
-        write_json(path, origin)
+    if not folder.has_origin:
+        write_json(folder.origin, origin)
         return
-    before = read_json(path)
+    before = read_json(folder.origin)
     for key, value in origin.items():
         if before.get(key) != value:
             raise InputError(
