@@ -57,7 +57,8 @@ class Architecture:
         graph: nx.DiGraph[str] = nx.DiGraph()
         graph.add_nodes_from(self.layers)
         graph.add_edges_from((i, name) for name, layer in self.layers.items() for i in layer.inputs)
-        return nx.freeze(graph)
+        nx.freeze(graph)
+        return graph
 
     @cached_property
     def order(self) -> tuple[str, ...]:
