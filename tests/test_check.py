@@ -8,7 +8,7 @@ from recursive_lth.errors import InputError
 from recursive_lth.growth.initialise import INITIALISATIONS, PRESERVING
 from recursive_lth.growth.masks_of_new import MASKS_OF_NEW
 from recursive_lth.growth.operators import OPERATORS
-from recursive_lth.search.check import check_lengths, check_names, check_target
+from recursive_lth.search.check import check_names, check_rewind, check_target
 
 FIXED = "growth.policy=fixed"
 
@@ -69,9 +69,9 @@ def test_every_known_name_passes(operator: str) -> None:
 def test_a_step_to_rewind_to_is_one_that_was_trained() -> None:
     """3 epochs of 7 whole batches are 21 steps; where nothing is rewound any length will do."""
     for rewind in ("none", "init", "0it", "21it"):
-        check_lengths(small(f"pruning.rewind={rewind}"), 120)
+        check_rewind(small(f"pruning.rewind={rewind}"), 120)
     with pytest.raises(InputError, match=r"step 22, .* 21 steps: .* raise training\.epochs"):
-        check_lengths(small("pruning.rewind=22it"), 120)
+        check_rewind(small("pruning.rewind=22it"), 120)
 
 
 @pytest.mark.parametrize(

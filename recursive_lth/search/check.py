@@ -15,7 +15,7 @@ from recursive_lth.training.loop import steps_in
 from recursive_lth.training.optimizer import OPTIMIZERS, SCHEDULES
 
 
-def check_lengths(experiment: Experiment, samples: int) -> None:
+def check_rewind(experiment: Experiment, samples: int) -> None:
     """Raise `InputError` where the step to rewind to lies beyond generation 0's training."""
     step, recipe = experiment.pruning.rewind_step, experiment.training
     steps = steps_in(recipe.epochs, samples, recipe.batch_size)

@@ -10,7 +10,7 @@ import torch
 import recursive_lth
 from recursive_lth.config import Experiment
 from recursive_lth.errors import DamagedFileError
-from recursive_lth.search.check import check_lengths, check_names, check_target
+from recursive_lth.search.check import check_names, check_rewind, check_target
 from recursive_lth.search.clock import Clock
 from recursive_lth.search.controller import generations, stop_reason
 from recursive_lth.search.fit import Bench, Row
@@ -59,7 +59,7 @@ def grow(
     with clock.inside("data"):
         data = load(experiment.data.name, data_dir)
         parts = split(data, experiment.data, experiment.seed, where)
-        check_lengths(experiment, len(parts.train))
+        check_rewind(experiment, len(parts.train))
         batches = Batches(parts.train, parts.black, experiment.training)
     architecture = start_architecture(experiment, data.sample_shape, data.classes)
     check_target(experiment, architecture)
