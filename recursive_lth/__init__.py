@@ -7,11 +7,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recursive_lth.api import grow, run_folder
+    from recursive_lth.api import grow, prune, run_folder
     from recursive_lth.architecture.graph import Architecture
-    from recursive_lth.config import Experiment
+    from recursive_lth.config import Experiment, TicketExperiment
     from recursive_lth.errors import DamagedFileError, InputError
-    from recursive_lth.shelf import load_experiment, load_space
+    from recursive_lth.shelf import load_experiment, load_space, load_ticket_experiment
     from recursive_lth.ticket.ticket import Ticket, load_ticket
 
 __version__ = "0.1.0"
@@ -22,10 +22,13 @@ _HOMES = {
     "Experiment": "config",
     "InputError": "errors",
     "Ticket": "ticket.ticket",
+    "TicketExperiment": "config",
     "grow": "api",
     "load_experiment": "shelf",
     "load_space": "shelf",
     "load_ticket": "ticket.ticket",
+    "load_ticket_experiment": "shelf",
+    "prune": "api",
     "run_folder": "api",
 }
 
@@ -35,11 +38,14 @@ __all__ = [
     "Experiment",
     "InputError",
     "Ticket",
+    "TicketExperiment",
     "__version__",
     "grow",
     "load_experiment",
     "load_space",
     "load_ticket",
+    "load_ticket_experiment",
+    "prune",
     "run_folder",
 ]
 

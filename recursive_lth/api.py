@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from recursive_lth.config import Experiment
+from recursive_lth.config import AnyExperiment, Experiment, TicketExperiment
+from recursive_lth.lottery import run as tickets
 from recursive_lth.report.page import write_report
+from recursive_lth.report.tickets_page import write_tickets_report
+from recursive_lth.running.progress import Watch
+from recursive_lth.running.run_folder import run_folder as run_folder_in
 from recursive_lth.search import run
 from recursive_lth.search.generation import Generation
-from recursive_lth.search.progress import Watch
-from recursive_lth.search.run_folder import run_folder as run_folder_in
 
 
 def grow(
@@ -37,6 +39,28 @@ def grow(
         write_report(folder)
 
 
-def run_folder(experiment: Experiment, out: Path = Path("runs")) -> Path:
+def prune(
+    experiment: TicketExperiment,
+    *,
+    data_dir: Path | None = None,
+    out: Path = Path("runs"),
+    device: str = "auto",
+    resume: Literal["auto", "never", "must"] = "auto",
+    watch: Watch | None = None,
+) -> Iterator[dict[str, Any]]:
+    """The line of each network of a run of classic ticket finding, as soon as it is trained.
+
+    Resuming, watching and errors are as for `grow`.
+    """
+    yield from tickets.prune(
+        experiment, data_dir=data_dir, out=out, device=device, resume=resume, watch=watch
+    )
+    folder = run_folder(experiment, out)
+    report, summary = folder / "report.html", folder / "summary.json"
+    if not report.exists() or report.stat().st_mtime_ns < summary.stat().st_mtime_ns:
+        write_tickets_report(folder)
+
+
+def run_folder(experiment: AnyExperiment, out: Path = Path("runs")) -> Path:
     """The folder that this experiment's run has, there or not."""
     return run_folder_in(experiment, out).path

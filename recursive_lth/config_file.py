@@ -2,14 +2,22 @@
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import tomli_w
 
-from recursive_lth.config import FORMAT, Experiment, Space, nearest
+from recursive_lth.config import (
+    FORMAT,
+    AnyExperiment,
+    Arm,
+    Experiment,
+    Space,
+    TicketExperiment,
+    nearest,
+)
 from recursive_lth.errors import InputError
 
 T = TypeVar("T")
@@ -29,12 +37,44 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def experiment_from(data: Mapping[str, Any]) -> Experiment:
-    """The experiment that plain TOML values describe; unknown keys and wrong types are refused."""
-    values = dict(data)
-    written = values.pop("format", FORMAT)
-    if written != FORMAT:
-        raise InputError(f"format must be {FORMAT}, got {written!r}: write the experiment anew")
+    """The experiment of `grow` that plain TOML values describe; unknown keys are refused."""
+    values = _checked(data)
+    command = values.pop("command", "grow")
+    if command != "grow":
+        raise InputError(f"this is an experiment of `recursive-lth {command}`, not of `grow`")
     return _build(Experiment, values, "")
+
+
+def ticket_experiment_from(data: Mapping[str, Any]) -> TicketExperiment:
+    """The experiment of `prune` that plain TOML values describe; each of its arms is tried too."""
+    values = _checked(data)
+    if values.get("command") != "prune":
+        raise InputError(
+            'this is an experiment of `recursive-lth grow`: one of `prune` says command = "prune"'
+        )
+    experiment = _build(TicketExperiment, values, "")
+    arms_of(experiment)
+    return experiment
+
+
+def any_experiment_from(data: Mapping[str, Any]) -> AnyExperiment:
+    """The experiment of either command."""
+    if data.get("command") == "prune":
+        return ticket_experiment_from(data)
+    return experiment_from(data)
+
+
+def arms_of(experiment: TicketExperiment) -> dict[str, TicketExperiment]:
+    """Each arm by name, as an experiment of its own without arms. `InputError` names the arm."""
+    alone = replace(experiment, arms=())
+    plain = _plain(asdict(alone))
+    found = {}
+    for arm in experiment.arms or (Arm(),):
+        try:
+            found[arm.name] = _build(TicketExperiment, override(plain, arm.set), "")
+        except InputError as error:
+            raise InputError(f"arm {arm.name}: {error}") from None
+    return found
 
 
 def space_from(data: Mapping[str, Any]) -> Space:
@@ -42,8 +82,8 @@ def space_from(data: Mapping[str, Any]) -> Space:
     return _build(Space, data, "space.")
 
 
-def experiment_to_toml(experiment: Experiment) -> str:
-    """The full, resolved experiment as TOML; `experiment_from` reads it back equal."""
+def experiment_to_toml(experiment: AnyExperiment) -> str:
+    """The full, resolved experiment as TOML; `any_experiment_from` reads it back equal."""
     return tomli_w.dumps({"format": FORMAT, **_plain(asdict(experiment))})
 
 
@@ -66,6 +106,15 @@ def override(data: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]
                 raise InputError(f"--set {path}: {key} is a value, not a section")
         table[keys[-1]] = _value(text.strip())
     return result
+
+
+def _checked(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The values without the format number, which must be ours."""
+    values = dict(data)
+    written = values.pop("format", FORMAT)
+    if written != FORMAT:
+        raise InputError(f"format must be {FORMAT}, got {written!r}: write the experiment anew")
+    return values
 
 
 def _value(text: str) -> Any:

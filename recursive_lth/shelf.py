@@ -1,16 +1,24 @@
 """Finds a search space or an experiment by name, in a wheel or a checkout, or by its path."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from recursive_lth.config import Experiment, Space, nearest
-from recursive_lth.config_file import experiment_from, override, read_toml, space_from
+from recursive_lth.config import Experiment, Space, TicketExperiment, nearest
+from recursive_lth.config_file import (
+    any_experiment_from,
+    experiment_from,
+    override,
+    read_toml,
+    space_from,
+    ticket_experiment_from,
+)
 from recursive_lth.errors import InputError
 
 Kind = Literal["experiment", "search space"]
+T = TypeVar("T")
 FOLDERS: Mapping[Kind, str] = MappingProxyType(
     {"experiment": "experiments", "search space": "search_spaces"}
 )
@@ -82,18 +90,48 @@ def load_experiment(name: str | Path, settings: Iterable[str] = ()) -> Experimen
     >>> load_experiment("grow_digits", ["seed=3"]).seed
     3
     """
-    path = find("experiment", str(name))
-    data = read_toml(path)
-    try:
-        written = experiment_from(data)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+    path, data = _read(name)
+    written = _named(path, experiment_from, data)
     settings = list(settings)
     wanted = experiment_from(override(data, settings))
     if "space" not in data or wanted.growth.space != written.growth.space:
         place = find("search space", wanted.growth.space, beside=path.parent)
         data = {**data, "space": _space(place)[1]}
     return experiment_from(override(data, settings))
+
+
+def load_ticket_experiment(name: str | Path, settings: Iterable[str] = ()) -> TicketExperiment:
+    """As `load_experiment`, for an experiment of `prune`.
+
+    >>> load_ticket_experiment("prune_digits", ["tickets.replicates=5"]).tickets.replicates
+    5
+    """
+    path, data = _read(name)
+    _named(path, ticket_experiment_from, data)
+    return ticket_experiment_from(override(data, settings))
+
+
+def claims() -> dict[str, tuple[str, str]]:
+    """For each shipped experiment the command that runs it, and its claim."""
+    found = {}
+    for name in names("experiment"):
+        path, data = _read(name)
+        experiment = _named(path, any_experiment_from, data)
+        found[name] = (str(data.get("command", "grow")), experiment.claim.strip())
+    return found
+
+
+def _read(name: str | Path) -> tuple[Path, dict[str, Any]]:
+    path = find("experiment", str(name))
+    return path, read_toml(path)
+
+
+def _named(path: Path, build: Callable[[Mapping[str, Any]], T], data: Mapping[str, Any]) -> T:
+    """What `build` makes of the data; its error names the file."""
+    try:
+        return build(data)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def _space(path: Path) -> tuple[Space, dict[str, Any]]:

@@ -18,16 +18,16 @@ from recursive_lth import seeds
 from recursive_lth.architecture.zoo import mlp
 from recursive_lth.config import Experiment, GrowthStep, Space
 from recursive_lth.config_file import experiment_from, override
-from recursive_lth.search.clock import Clock
+from recursive_lth.running.clock import Clock
+from recursive_lth.running.job import Bench
+from recursive_lth.running.progress import Meter, Watch
+from recursive_lth.running.run_folder import run_folder
+from recursive_lth.running.stages import Stages
 from recursive_lth.search.controller import generations
-from recursive_lth.search.fit import Bench
 from recursive_lth.search.generation import Candidate, Generation, Status
 from recursive_lth.search.plan import planned_epochs, start_architecture
 from recursive_lth.search.policy import Past
-from recursive_lth.search.progress import Meter, Watch
 from recursive_lth.search.run import grow
-from recursive_lth.search.run_folder import run_folder
-from recursive_lth.search.stages import Stages
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.batches import Batches
 from recursive_lth.training.datasets import Dataset, load
@@ -67,7 +67,7 @@ def digits() -> Dataset:
     return load("digits")
 
 
-def bench_of(experiment: Experiment, folder: Path, watch: Watch | None = None) -> Bench:
+def bench_of(experiment: Experiment, folder: Path, watch: Watch | None = None) -> Bench[Experiment]:
     """What a run builds before its first generation."""
     data = digits()
     parts = split(data, experiment.data, experiment.seed, torch.device("cpu"))
@@ -77,7 +77,7 @@ def bench_of(experiment: Experiment, folder: Path, watch: Watch | None = None) -
     return Bench(experiment, parts, batches, Stages(folder), meter, Clock())
 
 
-def whole(bench: Bench) -> list[tuple[Generation, Ticket]]:
+def whole(bench: Bench[Experiment]) -> list[tuple[Generation, Ticket]]:
     """Every generation of a run with its ticket, kept in memory."""
     found: dict[str, Ticket] = {}
     turns = []

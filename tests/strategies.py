@@ -13,6 +13,7 @@ from torch import Tensor
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.layer import Axis, Layer
 from recursive_lth.architecture.network import Weights
+from recursive_lth.pruning.evidence import Evidence
 from recursive_lth.ticket.masks import Masks
 from recursive_lth.ticket.morph import NEW, Ancestry, Morph, morph
 
@@ -255,3 +256,6 @@ def _reaches_add(architecture: Architecture, place: str) -> bool:
         or (not architecture.layers[n].width and _reaches_add(architecture, n))
         for n in following
     )
+
+
+NO_EVIDENCE = Evidence(torch.Generator())  # for scores that look at the ticket alone

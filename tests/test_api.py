@@ -7,7 +7,7 @@ from tiny import TINY
 
 import recursive_lth
 from recursive_lth import api
-from recursive_lth.search.progress import Progress
+from recursive_lth.running.progress import Progress
 
 
 @pytest.mark.parametrize("name", recursive_lth.__all__)
@@ -17,8 +17,8 @@ def test_every_public_name_is_there(name: str) -> None:
 
 
 def test_another_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="has no attribute 'prune'"):
-        _ = recursive_lth.prune
+    with pytest.raises(AttributeError, match="has no attribute 'prunes'"):
+        _ = recursive_lth.prunes
 
 
 def test_a_run_is_watched_and_its_report_is_there_when_it_ends(tmp_path: Path) -> None:

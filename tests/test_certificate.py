@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from strategies import random_batch
+from strategies import NO_EVIDENCE, random_batch
 from test_datasets import gist
 from test_grow import NETWORKS, lived_in, sprout_of
 from test_initialise import BOUNDS, CLAIMED, worst_change
@@ -53,7 +53,9 @@ def trained(data: str, network: str, hidden: tuple[int, ...], folder: Path) -> T
         )
         ticket = replace(ticket, weights=masking.apply(step.snapshot(), ticket.masks))
         half = masking.remaining(ticket.masks) // 2
-        ticket = prune(ticket, SCORES["magnitude_rms"], [Group(architecture.prunable, half)])
+        ticket = prune(
+            ticket, SCORES["magnitude_rms"], [Group(architecture.prunable, half)], NO_EVIDENCE
+        )
     return ticket
 
 

@@ -8,7 +8,8 @@ from recursive_lth.errors import InputError
 from recursive_lth.growth.initialise import INITIALISATIONS, PRESERVING
 from recursive_lth.growth.masks_of_new import MASKS_OF_NEW
 from recursive_lth.growth.operators import OPERATORS
-from recursive_lth.search.check import check_names, check_rewind, check_target
+from recursive_lth.running.check import check_target
+from recursive_lth.search.check import check_names, check_pruning, check_rewind
 
 FIXED = "growth.policy=fixed"
 
@@ -70,7 +71,7 @@ def test_a_step_to_rewind_to_is_one_that_was_trained() -> None:
     """3 epochs of 7 whole batches are 21 steps; where nothing is rewound any length will do."""
     for rewind in ("none", "init", "0it", "21it"):
         check_rewind(small(f"pruning.rewind={rewind}"), 120)
-    with pytest.raises(InputError, match=r"step 22, .* 21 steps: .* raise training\.epochs"):
+    with pytest.raises(InputError, match=r"step 22 .* 21 steps: .* raise training\.epochs"):
         check_rewind(small("pruning.rewind=22it"), 120)
 
 
@@ -87,7 +88,21 @@ def test_a_target_is_one_that_the_floors_allow(settings: list[str], is_reachable
     """Two layers of a floor each; rounds alone stop at the floors by themselves."""
     architecture = mlp((1, 8, 8), 10, (6,))
     if is_reachable:
-        check_target(small(*settings), architecture)
+        check_target(small(*settings).pruning, architecture)
         return
     with pytest.raises(InputError, match=r"cannot reach \d+ weights .*layer_floor"):
-        check_target(small(*settings), architecture)
+        check_target(small(*settings).pruning, architecture)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("pruning.basis=dct", "coefficients in dct: use `prune`"),
+        ("pruning.pruned=initial", "pruning.pruned=zero"),
+        ("pruning.epochs=0", r"pruning\.epochs must be above 0 in grow"),
+    ],
+)
+def test_what_only_prune_can_do_is_refused(setting: str, message: str) -> None:
+    check_pruning(small())
+    with pytest.raises(InputError, match=message):
+        check_pruning(small(setting, "pruning.rewind=init"))

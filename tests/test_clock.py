@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from recursive_lth.search import clock as clocks
-from recursive_lth.search.clock import Clock
+from recursive_lth.running import clock as clocks
+from recursive_lth.running.clock import Clock
 
 
 @dataclass

@@ -168,7 +168,7 @@ BAD_VALUES: dict[str, list[Any]] = {
     "training.threads": [0],
     "pruning.rate": [0.0, 1.0],
     "pruning.target_density": [1.1],
-    "pruning.layer_floor": [0],
+    "pruning.layer_floor": [-1],
     "pruning.rewind": ["500", "it", "-1it"],
     "growth.candidates": [0],
     "growth.rungs": [0],

@@ -13,12 +13,15 @@ from search_runs import BATCH, PER_EPOCH, bench_of, small, whole
 from torch import Tensor
 
 from recursive_lth import seeds
+from recursive_lth.config import Experiment
 from recursive_lth.errors import InputError
 from recursive_lth.growth.grow import seed_ticket
+from recursive_lth.running import train as trains
+from recursive_lth.running.fit import Fitted, fit
+from recursive_lth.running.job import Bench, Job
 from recursive_lth.search import controller as module
 from recursive_lth.search.acceptance import Verdict
 from recursive_lth.search.controller import stop_reason
-from recursive_lth.search.fit import Bench, Fitted, Job, fit
 from recursive_lth.search.generation import Generation
 from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.morph import birth
@@ -37,12 +40,12 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> Fits:
     """Every training outside the judging, with the ticket it began with and what came of it."""
     seen: Fits = []
 
-    def spied(bench: Bench, ticket: Ticket, job: Job) -> Fitted:
+    def spied(bench: Bench[Experiment], ticket: Ticket, job: Job, stop: Any) -> Fitted:
         fitted = fit(bench, ticket, job)
         seen.append((job, ticket, fitted))
         return fitted
 
-    monkeypatch.setattr(module, "fit", spied)
+    monkeypatch.setattr(trains, "fit", spied)
     return seen
 
 
@@ -162,8 +165,8 @@ def test_cost_and_steps_add_up_over_all_trainings(tmp_path: Path, fits: Fits) ->
     cost, steps = dict.fromkeys(range(3), 0), dict.fromkeys(range(3), 0)
     for job, ticket, _ in fits:
         remaining = sum(int(mask.sum()) for mask in ticket.masks.values())
-        steps[job.generation] += round(job.epochs * PER_EPOCH)
-        cost[job.generation] += 3 * remaining * round(job.epochs * PER_EPOCH) * BATCH
+        steps[job.labels["generation"]] += job.steps
+        cost[job.labels["generation"]] += 3 * remaining * job.steps * BATCH
     for candidate in line[2].candidates:
         new = 0
         if candidate.growth:
@@ -194,18 +197,17 @@ def test_every_budget_stops_a_run(
 ) -> None:
     """At the first generation that reaches it; here every ticket but the start is rejected."""
     verdicts(False)
-    experiment = small(*settings)
-    line = [turn for turn, _ in whole(bench_of(experiment, tmp_path))]
+    line = [turn for turn, _ in whole(bench_of(small(*settings), tmp_path))]
     assert len(line) == generations_run
-    assert stop_reason(experiment, line)
+    assert stop_reason(small(*settings), line)
 
 
 def test_never_growing_is_iterative_pruning(tmp_path: Path, fits: Fits) -> None:
     """Rounds go on over generations, 20 % each, and the architecture stays."""
     settings = ["growth.policy=never", "pruning.target_density=0", "pruning.rounds=2"]
     turns = whole(bench_of(small(*settings, "pruning.rate=0.2"), tmp_path))
-    assert [job.phase for job, _, _ in fits] == ["train"] + ["prune"] * 6
-    assert [job.round for job, _, _ in fits] == [None, 1, 2, 1, 2, 1, 2]
+    assert [job.labels["phase"] for job, _, _ in fits] == ["train"] + ["prune"] * 6
+    assert [job.labels["round"] for job, _, _ in fits] == [None, 1, 2, 1, 2, 1, 2]
     kept, expected = 444, [444]
     for _ in range(6):
         kept -= round(0.2 * kept)
@@ -226,7 +228,7 @@ def test_rewinding_begins_each_level_where_it_should(
     first = turns[0][1]
     initial = seed_ticket(birth(first.architecture), generator, experiment.start.initialisation)
     assert (first.rewind["fc1.weight"] == initial.weights["fc1.weight"]).all() == (rewind != "9it")
-    wanted = fits[0][2].kept if rewind == "9it" else initial.weights
+    wanted = fits[0][2].kept[9].weights if rewind == "9it" else initial.weights
     assert len(fits) == 1 + 2 + 2
     for (_, _, before), (_, begun, _) in pairwise(fits):
         values = before.ticket.weights if rewind == "none" else wanted
@@ -239,7 +241,7 @@ def test_grown_weights_rewind_to_their_birth(tmp_path: Path, fits: Fits) -> None
     turns = whole(bench_of(small(*FIXED, "pruning.rewind=init", "budget.generations=2"), tmp_path))
     initial, grown = turns[0][1].rewind, fits[-2][1]
     begun = fits[-1][1]
-    assert fits[-2][0].phase == "grow"
+    assert fits[-2][0].labels["phase"] == "grow"
     for name, mask in begun.masks.items():
         old = corner(begun.weights[name], initial[name])
         kept = corner(mask, initial[name])
@@ -260,21 +262,21 @@ def test_a_generation_that_diverges_is_rejected(
     """Its later rounds are not trained, what was is paid, and the next grows from its parent."""
     jobs = list[Job]()
 
-    def broken(bench: Bench, ticket: Ticket, job: Job) -> Fitted:
+    def broken(bench: Bench[Experiment], ticket: Ticket, job: Job, stop: Any) -> Fitted:
         jobs.append(job)
         fitted = fit(bench, ticket, job)
-        if job.generation == 2 and job.phase == phase:
+        if job.labels["generation"] == 2 and job.labels["phase"] == phase:
             return replace(fitted, ticket=ticket, is_diverged=True)
         return fitted
 
-    monkeypatch.setattr(module, "fit", broken)
+    monkeypatch.setattr(trains, "fit", broken)
     line = [turn for turn, _ in whole(bench_of(small(*FIXED, "budget.generations=3"), tmp_path))]
     assert [turn.accepted for turn in line] == [True, True, False, True]
     assert "diverged" in line[2].verdict
     assert line[3].parent == line[1].digest
     assert line[2].training_cost > line[1].training_cost
-    last = [job for job in jobs if job.generation == 2][-1]
-    assert (last.phase, last.round) == (phase, 1 if phase == "prune" else None)
+    last = [job for job in jobs if job.labels["generation"] == 2][-1].labels
+    assert (last["phase"], last["round"]) == (phase, 1 if phase == "prune" else None)
     json.dumps(line[2].to_dict(), allow_nan=False)
 
 
@@ -293,6 +295,6 @@ def test_scores_are_those_of_trained_weights(tmp_path: Path, fits: Fits) -> None
 def test_a_growing_generation_begins_younger(tmp_path: Path, fits: Fits) -> None:
     """What grows is shrink x weights + perturb x fresh ones, where they remain."""
     turns = whole(bench_of(small(*FIXED, "budget.generations=2", "training.shrink=0.5"), tmp_path))
-    begun = next(ticket for job, ticket, _ in fits if job.phase == "grow")
+    begun = next(ticket for job, ticket, _ in fits if job.labels["phase"] == "grow")
     parent = turns[1][1].weights["fc1.weight"]
     assert torch.equal(corner(begun.weights["fc1.weight"], parent), 0.5 * parent)

@@ -14,9 +14,12 @@ from search_runs import BATCH, PER_EPOCH, Stop, bench_of, small, stopping
 from torch import Tensor
 
 from recursive_lth import seeds
+from recursive_lth.config import Experiment
 from recursive_lth.growth.grow import seed_ticket
-from recursive_lth.search import fit as module
-from recursive_lth.search.fit import Bench, Fitted, Job, Row, fit, rungs_of
+from recursive_lth.running import fit as module
+from recursive_lth.running import inside as insides
+from recursive_lth.running.fit import Fitted, fit
+from recursive_lth.running.job import Bench, Job, Row, rungs_of
 from recursive_lth.search.plan import start_architecture
 from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.morph import birth
@@ -24,7 +27,7 @@ from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.evaluate import evaluate
 from recursive_lth.training.loop import Step, training
 
-JOB = Job("0000-train", 0, "train", 3.0, seed=5)
+LABELS = {"generation": 0, "phase": "train", "candidate": None, "round": None}
 RECIPES = {
     "adamw": ["training.weight_decay=0.1", "training.shift=1", "training.dropout=0.2"],
     "sgd": ["training.optimizer=sgd", "training.momentum=0.9", "training.clip_norm=1"],
@@ -35,7 +38,14 @@ RECIPES = {
 }
 
 
-def ground(folder: Path, *settings: str) -> tuple[Bench, Ticket]:
+def job_of(bench: Bench[Experiment], epochs: float = 3.0, **changes: Any) -> Job:
+    """A training of so many epochs."""
+    steps = max(1, round(epochs * PER_EPOCH))
+    job = Job("0000-train", bench.experiment.training, steps, 5, labels=LABELS)
+    return replace(job, **changes)
+
+
+def ground(folder: Path, *settings: str) -> tuple[Bench[Experiment], Ticket]:
     """A bench and a ticket of the start network, the weaker half of each tensor pruned."""
     bench = bench_of(small(*settings), folder)
     architecture = start_architecture(bench.experiment, (1, 8, 8), 10)
@@ -53,7 +63,18 @@ def check_equal(one: Fitted, other: Fitted) -> None:
     assert one.is_diverged == other.is_diverged
     assert one.ticket.digest == other.ticket.digest
     assert one.kept.keys() == other.kept.keys()
-    assert all(torch.equal(one.kept[name], other.kept[name]) for name in one.kept)
+    for step, kept in one.kept.items():
+        check_same(kept.weights, other.kept[step].weights)
+        assert kept.state.keys() == other.kept[step].state.keys()
+        for kind, tensors in kept.state.items():
+            check_same(tensors, other.kept[step].state[kind])
+    check_same(one.best, other.best)
+    check_same(one.tally, other.tally)
+
+
+def check_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 @pytest.fixture
@@ -91,7 +112,7 @@ def test_the_curve_looks_at_epoch_ends_or_at_rungs(
     The last row holds what the trained ticket does on the validation data.
     """
     bench, ticket = ground(tmp_path)
-    job = replace(JOB, epochs=epochs, rungs=rungs, candidate=2, round=1)
+    job = job_of(bench, epochs, marks=rungs, labels=LABELS | {"candidate": 2, "round": 1})
     fitted = fit(bench, ticket, job)
     assert [row["step"] for row in fitted.rows] == marks
     assert [row["epoch"] for row in fitted.rows] == [mark / PER_EPOCH for mark in marks]
@@ -111,7 +132,7 @@ def test_the_curve_looks_at_epoch_ends_or_at_rungs(
 def test_training_costs_three_forwards_on_what_remains(tmp_path: Path) -> None:
     """3 x (32 x 6 + 5 x 6) remaining multiply-adds x samples seen; half of 64 x 6 and 6 x 10."""
     bench, ticket = ground(tmp_path)
-    fitted = fit(bench, ticket, replace(JOB, epochs=2.5))
+    fitted = fit(bench, ticket, job_of(bench, 2.5))
     assert fitted.cost == 3 * (192 + 30) * 18 * BATCH
 
 
@@ -119,7 +140,7 @@ def test_training_changes_the_weights_alone(tmp_path: Path) -> None:
     """The given ticket is as it was; the trained one has its masks, births and rewind values."""
     bench, ticket = ground(tmp_path)
     digest = replace(ticket).digest
-    fitted = fit(bench, ticket, JOB)
+    fitted = fit(bench, ticket, job_of(bench))
     assert replace(ticket).digest == digest != fitted.ticket.digest
     assert fitted.rows[-1]["val_loss"] < fitted.rows[0]["val_loss"]
     assert replace(fitted.ticket, weights=ticket.weights).digest == digest
@@ -127,30 +148,30 @@ def test_training_changes_the_weights_alone(tmp_path: Path) -> None:
 
 def test_bits_depend_on_the_seed_alone(tmp_path: Path) -> None:
     bench, ticket = ground(tmp_path, *RECIPES["adamw"])
-    check_equal(fit(bench, ticket, JOB), fit(bench, ticket, JOB))
-    other = fit(bench, ticket, replace(JOB, seed=6))
-    assert other.ticket.digest != fit(bench, ticket, JOB).ticket.digest
+    check_equal(fit(bench, ticket, job_of(bench)), fit(bench, ticket, job_of(bench)))
+    other = fit(bench, ticket, job_of(bench, seed=6))
+    assert other.ticket.digest != fit(bench, ticket, job_of(bench)).ticket.digest
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("keep_at", [None, 0, 5, 17])
+@pytest.mark.parametrize("keep_at", [(), (0,), (5, 17)])
 def test_a_stopped_training_goes_on_to_the_same_bits(
-    recipe: str, keep_at: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: str, keep_at: tuple[int, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped in the look at the end of each epoch in turn, it goes on from the epoch before.
 
     A state lost or kept twice (moments, counts, order, windows, dropout, statistics, the rate's
     place, the mean loss) would show in the bits.
     """
-    monkeypatch.setattr(module, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(insides, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     bench, ticket = ground(tmp_path, *RECIPES[recipe])
-    job = replace(JOB, epochs=3.5, keep_at=keep_at)
+    job = job_of(bench, 3.5, keep_at=keep_at, keeps_best=True, tallies=True)
     whole = fit(bench_of(bench.experiment, tmp_path / "apart"), ticket, job)
     assert whole.steps == 24
     for epoch in range(4):
         started = bench.stages.load_checkpoint(job.name)
         assert (started.step if started else 0) == max(0, epoch - 1) * PER_EPOCH
-        with pytest.raises(Stop), stopping(module, "evaluate", min(epoch, 1)):
+        with pytest.raises(Stop), stopping(insides, "evaluate", min(epoch, 1)):
             fit(bench, ticket, job)
     assert bench.stages.load_checkpoint(job.name) is not None
     check_equal(fit(bench, ticket, job), whole)
@@ -160,12 +181,12 @@ def test_what_was_done_is_not_done_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[tuple[int, float]]
 ) -> None:
     """From the checkpoint on: 21 - 14 steps, yet all 21 are counted and paid."""
-    monkeypatch.setattr(module, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(insides, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     bench, ticket = ground(tmp_path)
-    with pytest.raises(Stop), stopping(module, "evaluate", 2):
-        fit(bench, ticket, JOB)
+    with pytest.raises(Stop), stopping(insides, "evaluate", 2):
+        fit(bench, ticket, job_of(bench))
     steps.clear()
-    fitted = fit(bench, ticket, JOB)
+    fitted = fit(bench, ticket, job_of(bench))
     assert [number for number, _ in steps] == list(range(15, 22))
     assert fitted.steps == 21
     assert fitted.cost == 3 * 222 * 21 * BATCH
@@ -187,10 +208,10 @@ def test_checkpoints_come_once_a_minute(
         now += seconds_an_epoch
         return evaluate(*arguments)
 
-    monkeypatch.setattr(module, "perf_counter", lambda: now)
-    monkeypatch.setattr(module, "evaluate", looked)
-    fit(bench, ticket, replace(JOB, epochs=4))
-    found = bench.stages.load_checkpoint(JOB.name)
+    monkeypatch.setattr(insides, "perf_counter", lambda: now)
+    monkeypatch.setattr(insides, "evaluate", looked)
+    fit(bench, ticket, job_of(bench, 4))
+    found = bench.stages.load_checkpoint("0000-train")
     assert (found.step if found else None) == last
 
 
@@ -198,26 +219,24 @@ def test_checkpoints_come_once_a_minute(
 def test_kept_weights_are_those_after_so_many_steps(step: int, tmp_path: Path) -> None:
     """With a constant rate the first k steps of a long training are a training of k steps."""
     bench, ticket = ground(tmp_path, "training.schedule=constant")
-    fitted = fit(bench, ticket, replace(JOB, keep_at=step))
-    short = fit(bench, ticket, replace(JOB, epochs=step / PER_EPOCH)) if step else None
-    expected: dict[str, Tensor] = short.ticket.weights if short else ticket.weights
-    assert fitted.kept.keys() == expected.keys()
-    assert all(torch.equal(fitted.kept[name], expected[name]) for name in expected)
+    fitted = fit(bench, ticket, job_of(bench, keep_at=(step,)))
+    short = fit(bench, ticket, job_of(bench, step / PER_EPOCH)) if step else None
+    check_same(fitted.kept[step].weights, short.ticket.weights if short else ticket.weights)
 
 
 def test_nothing_is_kept_unless_asked_for(tmp_path: Path) -> None:
     bench, ticket = ground(tmp_path)
-    assert fit(bench, ticket, JOB).kept == {}
+    assert fit(bench, ticket, job_of(bench)).kept == {}
 
 
 def test_a_hopeless_training_ends_at_a_rung(tmp_path: Path) -> None:
     """Asked at every rung but the last, with the rows so far; what is trained is paid, no more."""
     bench, ticket = ground(tmp_path)
-    job = replace(JOB, rungs=(5, 9, 21))
+    job = job_of(bench, marks=(5, 9, 21))
     seen: list[int] = []
 
     def after(stop_at: int) -> Fitted:
-        def is_hopeless(rows: list[Row]) -> bool:
+        def is_hopeless(rows: list[Row], step: Step) -> bool:
             seen.append(len(rows))
             return len(rows) == stop_at
 
@@ -237,7 +256,7 @@ def test_a_diverged_training_hands_back_what_it_was_given(tmp_path: Path) -> Non
     """It ends at the next look, whose losses are null; its steps are paid."""
     settings = ("training.optimizer=sgd", "training.learning_rate=1e30")
     bench, ticket = ground(tmp_path, *settings)
-    fitted = fit(bench, ticket, JOB)
+    fitted = fit(bench, ticket, job_of(bench))
     assert fitted.is_diverged
     assert fitted.ticket.digest == ticket.digest
     assert fitted.steps == PER_EPOCH
@@ -257,7 +276,7 @@ def test_a_loss_that_was_not_finite_on_the_way_is_divergence(
             yield step
 
     monkeypatch.setattr(module, "training", broken)
-    assert fit(bench, ticket, JOB).is_diverged
+    assert fit(bench, ticket, job_of(bench)).is_diverged
 
 
 @given(st.floats(0.1, 5), st.integers(1, 12))
@@ -265,22 +284,9 @@ def test_rungs_are_equal_parts(epochs: float, rungs: int) -> None:
     """Rising, from the first step on, each within half a step of its part, the last at the end."""
     bench = bench_of(small(), Path("unused"))
     steps = max(1, round(epochs * PER_EPOCH))
-    found = rungs_of(epochs, rungs, bench)
+    found = rungs_of(epochs, rungs, bench, bench.experiment.training)
     assert list(found) == sorted(set(found))
     assert found[-1] == steps
     assert found[0] >= 1
     for part in range(1, rungs + 1):
         assert min(abs(rung - max(1.0, steps * part / rungs)) for rung in found) <= 0.5
-
-
-def test_a_watcher_hears_of_a_training(tmp_path: Path) -> None:
-    """Phase, length, remaining weights and depth at its start, accuracy after each look."""
-    told: list[Any] = []
-    bench, ticket = ground(tmp_path)
-    watched = bench_of(bench.experiment, tmp_path, told.append)
-    fitted = fit(watched, ticket, replace(JOB, order=1))
-    assert {(now.phase, now.candidate, now.steps) for now in told} == {("train", 1, 21)}
-    assert {(now.remaining_weights, now.depth) for now in told} == {(222, 2)}
-    looks = {now.step: now.val_accuracy for now in told}
-    assert all(looks[row["step"]] == row["val_accuracy"] for row in fitted.rows)
-    assert told[-1].done > told[0].done == 0

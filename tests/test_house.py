@@ -20,7 +20,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("ticket",),
     ("pruning", "growth"),
     ("training",),
-    ("search",),
+    ("running",),
+    ("search", "lottery"),
     ("study",),
     ("report",),
     ("api",),
@@ -28,7 +29,12 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("__init__", "__main__"),
 )
 HEIGHT = {room: number for number, floor in enumerate(FLOORS) for room in floor}
-WALLS = {("pruning", "growth"), ("growth", "pruning")}
+WALLS = {
+    ("pruning", "growth"),
+    ("growth", "pruning"),
+    ("search", "lottery"),
+    ("lottery", "search"),
+}
 HOMES = {
     "networkx": ("architecture", "search/lineage"),
     "optuna": ("search",),

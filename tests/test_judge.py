@@ -14,15 +14,15 @@ import torch
 from search_runs import BATCH, PER_EPOCH, bench_of, small, whole
 from torch import Generator, Tensor
 
-from recursive_lth.config import GrowthStep
+from recursive_lth.config import Experiment, GrowthStep
 from recursive_lth.errors import InputError
 from recursive_lth.growth.certificate import BrokenPromiseError
 from recursive_lth.growth.grow import Sprout
 from recursive_lth.growth.grow import grow as real_grow
-from recursive_lth.search import fit as fitting
+from recursive_lth.running import inside as insides
+from recursive_lth.running.fit import Fitted, fit
+from recursive_lth.running.job import Bench, Job
 from recursive_lth.search import judge as module
-from recursive_lth.search.fit import Bench, Fitted, Job
-from recursive_lth.search.fit import fit as real_fit
 from recursive_lth.search.judge import CERTIFIED_SAMPLES, Seedling, choose
 from recursive_lth.search.policy import Past, Proposal
 from recursive_lth.ticket.ticket import Ticket
@@ -72,9 +72,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
     """Every short training that is begun."""
     jobs: list[Job] = []
 
-    def spied(bench: Bench, ticket: Ticket, job: Job, *more: Any) -> Fitted:
+    def spied(bench: Bench[Experiment], ticket: Ticket, job: Job, *more: Any) -> Fitted:
         jobs.append(job)
-        return real_fit(bench, ticket, job, *more)
+        return fit(bench, ticket, job, *more)
 
     monkeypatch.setattr(module, "fit", spied)
     return jobs
@@ -108,7 +108,9 @@ def test_all_candidates_see_the_same_batches_in_the_same_order(
         def drawn(indices: Tensor, places: slice) -> Tensor:
             images = batch(indices, places)
             content = images.numpy().tobytes() + self.labels[indices].numpy().tobytes()
-            name = trained[-1].candidate if trained else None  # None: the first ticket's training
+            name = (
+                trained[-1].labels["candidate"] if trained else None
+            )  # None: the first ticket's training
             seen.setdefault(name, []).append(hashlib.sha256(content).hexdigest())
             return images
 
@@ -129,7 +131,7 @@ def test_growths_that_come_to_the_same_are_one_candidate(
     """
     again = replace(WIDEN, place=0.9)
     seedling = judged(WIDEN, DEEPEN, again)
-    assert [job.candidate for job in trained] == [0, 1, 2]
+    assert [job.labels["candidate"] for job in trained] == [0, 1, 2]
     one, other = seedling.candidates[1], seedling.candidates[3]
     assert other.status == "repeated"
     assert (other.training_cost, other.training_steps) == (0, 0)
@@ -182,7 +184,7 @@ def test_stopped_ones_never_win(judged: Scripted, monkeypatch: pytest.MonkeyPatc
         factor = 0.01 if weights["fc1.weight"].shape[0] > 6 else 1.0
         return replace(found, calibrated_loss=found.calibrated_loss * factor)
 
-    monkeypatch.setattr(fitting, "evaluate", flattering)
+    monkeypatch.setattr(insides, "evaluate", flattering)
     seedling = judged(WIDEN, WIDER, is_hopeless=lambda gains: True)
     assert statuses(seedling) == ["chosen", "stopped", "stopped"]
     assert all(c.gain and c.gain > 0 for c in seedling.candidates[1:])
@@ -240,7 +242,7 @@ def test_where_even_not_growing_diverges_nothing_is_judged(
 ) -> None:
     first_ticket()
     infinite = Evaluation(0.0, math.inf, math.inf, 1.0, 30)
-    monkeypatch.setattr(fitting, "evaluate", lambda *_: infinite)
+    monkeypatch.setattr(insides, "evaluate", lambda *_: infinite)
     with pytest.raises(InputError, match=r"generation 2 diverges even without .*learning_rate"):
         judged(WIDEN)
 
@@ -270,7 +272,7 @@ def test_the_least_calibrated_loss_wins(judged: Scripted) -> None:
 def test_a_tie_goes_to_not_growing(judged: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     """A growth must gain something."""
     first_ticket()
-    monkeypatch.setattr(fitting, "evaluate", lambda *_: Evaluation(0.5, 1.0, 1.0, 1.0, 30))
+    monkeypatch.setattr(insides, "evaluate", lambda *_: Evaluation(0.5, 1.0, 1.0, 1.0, 30))
     seedling = judged(WIDEN, DEEPEN)
     assert statuses(seedling) == ["chosen", "judged", "judged"]
 
@@ -290,10 +292,9 @@ def test_what_was_judged_is_recalled(judged: Scripted, trained: list[Job]) -> No
     """A second time over the same stages trains nothing and comes to the same."""
     steps = (WIDEN, replace(WIDEN, place=0.9), MELT, DEEPEN)
     first = judged(*steps)
-    assert [job.candidate for job in trained] == [0, 1, 4]
+    assert [job.labels["candidate"] for job in trained] == [0, 1, 4]
     second = judged(*steps)
-    assert len(trained) == 3
-    assert second.candidates == first.candidates
+    assert (len(trained), second.candidates) == (3, first.candidates)
     assert second.ticket.digest == first.ticket.digest
     assert (second.growth, second.certificate) == (first.growth, first.certificate)
     assert second.rows == first.rows

@@ -17,8 +17,8 @@ from tiny import clean_environment
 
 from recursive_lth import shelf
 from recursive_lth.config_file import experiment_to_toml
-from recursive_lth.search import fit, run_folder
-from recursive_lth.search.progress import Progress
+from recursive_lth.running import inside, run_folder
+from recursive_lth.running.progress import Progress
 from recursive_lth.search.run import grow
 
 KILLS = 20
@@ -45,7 +45,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 @pytest.fixture
 def checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint at every epoch's end."""
-    monkeypatch.setattr(fit, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(inside, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
 
 
 def until_finished(
@@ -117,8 +117,8 @@ def command(experiment: Path, out: Path, *, has_checkpoints: bool) -> list[str]:
     if not has_checkpoints:
         return [sys.executable, "-m", "recursive_lth", *arguments]
     code = (
-        "import sys; from recursive_lth.search import fit; from recursive_lth.cli import main;"
-        f"fit.SECONDS_BETWEEN_CHECKPOINTS = 0.0; sys.exit(main({arguments!r}))"
+        "import sys; from recursive_lth.running import inside; from recursive_lth.cli import main;"
+        f"inside.SECONDS_BETWEEN_CHECKPOINTS = 0.0; sys.exit(main({arguments!r}))"
     )
     return [sys.executable, "-c", code]
 

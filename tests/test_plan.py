@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from search_runs import PER_EPOCH, bench_of, digits, invented, small, whole
+from strategies import NO_EVIDENCE
 
 from recursive_lth import seeds
 from recursive_lth.architecture.zoo import mlp
@@ -16,7 +17,7 @@ from recursive_lth.errors import InputError
 from recursive_lth.growth.grow import seed_ticket
 from recursive_lth.pruning.prune import prune
 from recursive_lth.pruning.schedule import next_round
-from recursive_lth.pruning.scores import magnitude
+from recursive_lth.pruning.scores import SCORES
 from recursive_lth.search.controller import stop_reason
 from recursive_lth.search.plan import plan, planned_epochs, start_architecture
 from recursive_lth.ticket.morph import birth
@@ -30,7 +31,7 @@ def rounds_taken(pruning: Pruning) -> int:
     ticket = seed_ticket(birth(architecture), seeds.generator(0), "kaiming_normal")
     done = 0
     while groups := next_round(ticket, pruning, done=done):
-        ticket = prune(ticket, magnitude, groups, floor=pruning.layer_floor)
+        ticket = prune(ticket, SCORES["magnitude"], groups, NO_EVIDENCE, floor=pruning.layer_floor)
         done += 1
     return done
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from search_runs import bench_of, small, whole
 
-from recursive_lth.search import progress
-from recursive_lth.search.progress import SECONDS_BETWEEN, Meter, Progress
+from recursive_lth.running import progress
+from recursive_lth.running.progress import SECONDS_BETWEEN, Meter, Progress
 
 
 def test_done_is_the_share_of_the_planned_epochs() -> None:
@@ -19,7 +19,7 @@ def test_done_is_the_share_of_the_planned_epochs() -> None:
     meter.tell(ahead=1.0)
     meter.trained(2.0)
     meter.tell()
-    meter.begin(2)
+    meter.begin(2, generation=2)
     meter.tell(ahead=0.5)
     assert [now.done for now in told] == [0, 0.25, 0.5, 0.75, 0.875]
     assert {now.generations for now in told} == {2}

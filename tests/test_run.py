@@ -11,8 +11,9 @@ import torch
 from search_runs import Stop, rows_of, run, small, stopping, timeless, write_data
 
 from recursive_lth.errors import DamagedFileError, InputError
+from recursive_lth.running.run_folder import run_folder
 from recursive_lth.search import run as module
-from recursive_lth.search.run_folder import run_folder
+from recursive_lth.search.generation import read_lineage
 from recursive_lth.ticket.ticket import load_ticket
 
 SMALL = small("budget.generations=2")
@@ -69,7 +70,7 @@ def test_a_generation_is_on_disk_when_it_is_yielded(tmp_path: Path) -> None:
     """Its line, its ticket and its curves; no test data yet, no summary."""
     folder = run_folder(SMALL, tmp_path)
     for number, turn in enumerate(module.grow(SMALL, out=tmp_path, device="cpu")):
-        assert folder.lineage()[-1] == turn
+        assert read_lineage(folder)[-1] == turn
         assert turn.generation == number
         assert turn.test_accuracy is None
         assert load_ticket(folder.ticket(turn.digest)).digest == turn.digest
@@ -107,13 +108,13 @@ def test_a_finished_run_computes_nothing(finished: Path, monkeypatch: pytest.Mon
     before = {p: p.stat().st_mtime_ns for p in finished.rglob("*")}
     for _ in range(2):
         found = list(module.grow(SMALL, out=finished.parent, device="cpu", resume="must"))
-        assert found == run_folder(SMALL, finished.parent).lineage()
+        assert found == read_lineage(run_folder(SMALL, finished.parent))
     assert {p: p.stat().st_mtime_ns for p in finished.rglob("*")} == before
 
 
 def test_a_stopped_run_goes_on_without_doing_it_again(begun: Path, finished: Path) -> None:
     """What was found is yielded first, as it was; files end the same."""
-    before = run_folder(SMALL, begun.parent).lineage()
+    before = read_lineage(run_folder(SMALL, begun.parent))
     turns = list(module.grow(SMALL, out=begun.parent, device="cpu", resume="must"))
     assert turns[:2] == before
     assert turns[2].seconds > 0
@@ -208,7 +209,7 @@ def test_another_torch_is_refused(begun: Path, monkeypatch: pytest.MonkeyPatch) 
     [
         (["growth.policy=tpee"], "did you mean 'tpe'"),
         (["data.name=digit"], "did you mean 'digits'"),
-        (["pruning.rewind=22it"], "trains only 21 steps"),
+        (["pruning.rewind=22it"], "has only 21 steps"),
         (["data.train_limit=2"], "each part needs 2"),
     ],
 )

@@ -11,7 +11,8 @@ from recursive_lth.config import Experiment
 from recursive_lth.config_file import experiment_from, read_toml
 from recursive_lth.errors import DamagedFileError, InputError
 from recursive_lth.files import write_json
-from recursive_lth.search.run_folder import Resume, RunFolder, check_origin, opened, run_folder
+from recursive_lth.running.run_folder import Resume, RunFolder, check_origin, opened, run_folder
+from recursive_lth.search.generation import read_lineage, write_lineage
 
 ROWS = [{"generation": n, "step": step, "val_loss": None} for n in range(3) for step in (7, 14)]
 
@@ -30,10 +31,10 @@ def test_paths_are_those_promised(tmp_path: Path) -> None:
 def test_the_lineage_comes_back(tmp_path: Path) -> None:
     """Line by line, candidates too; none where nothing was written."""
     folder = RunFolder(tmp_path / "run")
-    assert folder.lineage() == []
+    assert read_lineage(folder) == []
     line = [invented(0), invented(1), invented(2, candidates=(tried(0), tried(1)), accepted=False)]
-    folder.write_lineage(line)
-    assert folder.lineage() == line
+    write_lineage(folder, line)
+    assert read_lineage(folder) == line
     assert len((tmp_path / "run" / "lineage.jsonl").read_text("utf-8").splitlines()) == 3
 
 
@@ -45,7 +46,7 @@ def test_curves_beyond_the_lineage_are_dropped(generations: int, torn: str, tmp_
     folder.add_metrics(ROWS)
     path = tmp_path / "metrics.jsonl"
     path.write_text(path.read_text("utf-8") + torn, "utf-8")
-    folder.cut_metrics(generations)
+    folder.cut_metrics("generation", generations)
     kept = path.read_bytes()
     apart = RunFolder(tmp_path / "apart")
     apart.path.mkdir()
@@ -57,29 +58,29 @@ def test_a_broken_line_in_the_middle_is_damage(tmp_path: Path) -> None:
     """Of the curves or the lineage: named by file and line, with the cure."""
     folder = RunFolder(tmp_path)
     folder.add_metrics(ROWS)
-    folder.write_lineage([invented(0), invented(1)])
+    write_lineage(folder, [invented(0), invented(1)])
     for name in ("metrics.jsonl", "lineage.jsonl"):
         path = tmp_path / name
         path.write_text(
             path.read_text("utf-8").replace('"generation":', '"generation"', 1), "utf-8"
         )
     with pytest.raises(DamagedFileError, match=r"metrics\.jsonl line 1 is not .*never"):
-        folder.cut_metrics(1)
+        folder.cut_metrics("generation", 1)
     with pytest.raises(DamagedFileError, match=r"lineage\.jsonl line 1 is not .*never"):
-        folder.lineage()
+        read_lineage(folder)
     (tmp_path / "metrics.jsonl").write_text('{"step": 7}\n', "utf-8")
     with pytest.raises(DamagedFileError, match=r"metrics\.jsonl .*generation"):
-        folder.cut_metrics(1)
+        folder.cut_metrics("generation", 1)
 
 
 def test_a_torn_lineage_is_damage(tmp_path: Path) -> None:
     """It is never appended to, so no kill tears it: a lost end would lose a ticket unseen."""
     folder = RunFolder(tmp_path)
-    folder.write_lineage([invented(0), invented(1)])
+    write_lineage(folder, [invented(0), invented(1)])
     path = tmp_path / "lineage.jsonl"
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(DamagedFileError, match=r"lineage\.jsonl line 2"):
-        folder.lineage()
+        read_lineage(folder)
 
 
 @pytest.mark.parametrize("resume", ["auto", "never"])
@@ -132,7 +133,7 @@ def test_only_one_process_works_in_a_folder(tmp_path: Path) -> None:
     """The second is refused in one line; another experiment is not; a killed one leaves no lock."""
     code = (
         "from pathlib import Path; from recursive_lth.config import Experiment;"
-        "from recursive_lth.search.run_folder import opened\n"
+        "from recursive_lth.running.run_folder import opened\n"
         f"with opened(Experiment(), Path({str(tmp_path)!r}), 'auto'): print('in', flush=True);"
         "sys.stdin.read()"
     )

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
-from strategies import SEEDS, architectures, exact_masks, kept_counts
+from strategies import NO_EVIDENCE, SEEDS, architectures, exact_masks, kept_counts
 
 from recursive_lth.architecture.cost import size
 from recursive_lth.architecture.graph import Architecture
@@ -16,7 +16,7 @@ from recursive_lth.architecture.zoo import lenet_300_100, mlp
 from recursive_lth.config import Pruning
 from recursive_lth.growth.grow import seed_ticket
 from recursive_lth.pruning.prune import prune
-from recursive_lth.pruning.schedule import SCOPES, Group, next_round, target
+from recursive_lth.pruning.schedule import Group, next_round, target
 from recursive_lth.pruning.scores import SCORES
 from recursive_lth.ticket.masks import Masks, apply, counts, remaining
 from recursive_lth.ticket.morph import birth
@@ -27,6 +27,8 @@ ENDS: tuple[dict[str, Any], ...] = (
     {"target_weights": 7},
     {"target_density": 0.3, "rounds": 9},
 )
+
+SCOPES = ("global", "per_layer")  # where rates are those of groups
 
 
 def masked(architecture: Architecture, masks: Masks) -> Ticket:
@@ -121,7 +123,7 @@ def test_the_last_round_stops_at_the_target(data: st.DataObject) -> None:
     done = 0
     while groups := next_round(ticket, pruning, done=done):
         before = remaining(ticket.masks)
-        ticket = prune(ticket, SCORES["magnitude"], groups, floor=floor)
+        ticket = prune(ticket, SCORES["magnitude"], groups, NO_EVIDENCE, floor=floor)
         assert wanted <= remaining(ticket.masks) < before
         done += 1
     assert remaining(ticket.masks) == wanted
@@ -143,7 +145,7 @@ def test_density_falls_geometrically(scope: str, rate: float) -> None:
     for done in range(1, 7):
         pruning = Pruning(scope=scope, rate=rate, rounds=done, target_density=0)
         cut = next_round(ticket, pruning, done=done - 1)
-        ticket = prune(ticket, SCORES["magnitude"], cut)
+        ticket = prune(ticket, SCORES["magnitude"], cut, NO_EVIDENCE)
         exact = sum(sizes.values()) * (1 - rate) ** done
         assert abs(remaining(ticket.masks) - exact) <= groups / 2 / rate
         assert next_round(ticket, pruning, done=done) == ()
@@ -164,7 +166,9 @@ def test_lenet_reaches_the_densities_of_the_paper() -> None:
     assert remaining(ticket.masks) == 266_200
     found = {}
     for done in range(15):
-        ticket = prune(ticket, SCORES["magnitude"], next_round(ticket, pruning, done=done))
+        ticket = prune(
+            ticket, SCORES["magnitude"], next_round(ticket, pruning, done=done), NO_EVIDENCE
+        )
         found[done + 1] = 100 * remaining(ticket.masks) / 266_200
     assert {n: round(found[n], 1) for n in (7, 9, 15)} == {7: 21.1, 9: 13.5, 15: 3.6}
     assert next_round(ticket, pruning, done=15) == ()
@@ -182,7 +186,7 @@ def test_each_layer_reaches_a_density_of_its_own(data: st.DataObject) -> None:
     pruning = Pruning(scope="per_layer", rate=0.5, target_density=density, layer_floor=floor)
     ticket, done = masked(architecture, exact_masks(architecture, sizes, 0)), 0
     while groups := next_round(ticket, pruning, done=done):
-        ticket = prune(ticket, SCORES["magnitude"], groups, floor=floor)
+        ticket = prune(ticket, SCORES["magnitude"], groups, NO_EVIDENCE, floor=floor)
         done += 1
     expected = {name: min(n, max(floor, round(density * n))) for name, n in sizes.items()}
     assert counts(ticket.masks) == expected
@@ -198,7 +202,7 @@ def test_a_density_is_of_all_layers_together_where_all_compete() -> None:
         pruning = Pruning(scope=scope, rate=0.9, target_density=0.5)
         ticket = replace(whole, weights=weak)
         while groups := next_round(ticket, pruning, done=0):
-            ticket = prune(ticket, SCORES["magnitude"], groups)
+            ticket = prune(ticket, SCORES["magnitude"], groups, NO_EVIDENCE)
         left[scope] = tuple(counts(ticket.masks).values())
     assert left == {"global": (1, 99), "per_layer": (50, 50)}
 
@@ -254,5 +258,5 @@ def test_small_shares_do_not_end_the_descent(scope: str) -> None:
     pruning = Pruning(scope=scope, rate=0.1, target_weights=2)
     for done in range(9):
         groups = next_round(ticket, pruning, done=done)
-        ticket = prune(ticket, SCORES["magnitude"], groups)
+        ticket = prune(ticket, SCORES["magnitude"], groups, NO_EVIDENCE)
     assert remaining(ticket.masks) == 2

@@ -21,6 +21,15 @@ def test_every_search_space_loads_and_describes_itself(name: str) -> None:
 
 @pytest.mark.parametrize("name", shelf.names("experiment"))
 def test_every_experiment_loads_with_its_claim_and_its_space(name: str) -> None:
+    command, claim = shelf.claims()[name]
+    assert claim
+    if command == "prune":
+        assert shelf.load_ticket_experiment(name).name == name
+        with pytest.raises(InputError, match="an experiment of `recursive-lth prune`"):
+            shelf.load_experiment(name)
+        return
+    with pytest.raises(InputError, match='says command = "prune"'):
+        shelf.load_ticket_experiment(name)
     experiment = shelf.load_experiment(name)
     assert experiment.name == name
     assert experiment.claim.strip()

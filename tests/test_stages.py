@@ -11,8 +11,8 @@ from search_runs import Stop, stopping
 from recursive_lth import seeds
 from recursive_lth.architecture.zoo import mlp
 from recursive_lth.growth.grow import seed_ticket
-from recursive_lth.search import stages as module
-from recursive_lth.search.stages import Checkpoint, Stages
+from recursive_lth.running import stages as module
+from recursive_lth.running.stages import Checkpoint, Stages
 from recursive_lth.ticket.morph import birth
 from recursive_lth.ticket.ticket import Ticket
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 from search_runs import digits, rows_of, run, small, timeless, write_data
 
+from recursive_lth.running import machine as machines
+from recursive_lth.running.machine import versions
+from recursive_lth.running.run_folder import run_folder
 from recursive_lth.search import run as module
-from recursive_lth.search import summary as summaries
-from recursive_lth.search.run_folder import run_folder
-from recursive_lth.search.summary import versions
 from recursive_lth.ticket.ticket import load_ticket
 from recursive_lth.training.split import Samples, Split, split
 
@@ -100,8 +100,8 @@ def test_a_package_that_is_not_installed_has_no_version(monkeypatch: pytest.Monk
     def missing(package: str) -> str:
         raise PackageNotFoundError(package)
 
-    monkeypatch.setattr(summaries, "version", missing)
-    assert versions() == {"python": platform.python_version()} | dict.fromkeys(summaries.PACKAGES)
+    monkeypatch.setattr(machines, "version", missing)
+    assert versions() == {"python": platform.python_version()} | dict.fromkeys(machines.PACKAGES)
 
 
 def test_the_test_data_change_nothing_but_what_is_reported(tmp_path: Path) -> None:

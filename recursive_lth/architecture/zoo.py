@@ -3,59 +3,13 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from recursive_lth.architecture.draft import Draft, dense_tail
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.layer import Layer, Shape
+from recursive_lth.config import Start, pick
 from recursive_lth.errors import InputError
 
 Build = Callable[[Shape, int, tuple[int, ...]], Architecture]
-
-
-class _Draft:
-    """Layers laid one after the other; every method returns the name to read from next."""
-
-    def __init__(self, shape: Shape, classes: int) -> None:
-        self.layers: dict[str, Layer] = {"input": Layer("input", width="input")}
-        self.widths = {"input": shape[0], "classes": classes}
-        self.spatial = shape[1:]
-
-    def conv(
-        self, name: str, source: str, symbol: str, units: int, *, kernel: int = 3, stride: int = 1,
-        bias: bool = True,
-    ) -> str:  # fmt: skip
-        self.widths[symbol] = units
-        self.layers[name] = Layer(
-            "conv", (source,), symbol, kernel, stride, padding=kernel // 2, bias=bias
-        )
-        return name
-
-    def linear(self, name: str, source: str, symbol: str, units: int) -> str:
-        self.widths[symbol] = units
-        self.layers[name] = Layer("linear", (source,), symbol)
-        return name
-
-    def plain(self, name: str, layer: Layer) -> str:
-        self.layers[name] = layer
-        return name
-
-    def relu(self, name: str, source: str) -> str:
-        return self.plain(name, Layer("relu", (source,)))
-
-    def norm(self, name: str, source: str) -> str:
-        return self.plain(name, Layer("batchnorm", (source,)))
-
-    def pool(self, name: str, source: str) -> str:
-        return self.plain(name, Layer("maxpool", (source,), kernel=2, stride=2))
-
-    def finish(self, source: str) -> Architecture:
-        self.layers["output"] = Layer("linear", (source,), "classes")
-        return Architecture(self.layers, self.widths, self.spatial)
-
-
-def _dense_tail(draft: _Draft, source: str, hidden: tuple[int, ...]) -> Architecture:
-    for i, units in enumerate(hidden, start=1):
-        source = draft.linear(f"fc{i}", source, f"fc{i}", units)
-        source = draft.relu(f"fc{i}_relu", source)
-    return draft.finish(source)
 
 
 def _need_images(name: str, shape: Shape) -> None:
@@ -73,9 +27,9 @@ def _check_widths(name: str, hidden: tuple[int, ...], count: int) -> None:
 
 def mlp(shape: Shape, classes: int, hidden: tuple[int, ...]) -> Architecture:
     """A multi-layer perceptron with ReLU; `hidden` gives the units of each hidden layer (128)."""
-    draft = _Draft(shape, classes)
+    draft = Draft(shape, classes)
     source = draft.plain("flatten", Layer("flatten", ("input",))) if len(shape) == 3 else "input"
-    return _dense_tail(draft, source, hidden or (128,))
+    return dense_tail(draft, source, hidden or (128,))
 
 
 def lenet_300_100(shape: Shape, classes: int, hidden: tuple[int, ...]) -> Architecture:
@@ -88,13 +42,13 @@ def _conv_n(pairs: int) -> Build:
     def build(shape: Shape, classes: int, hidden: tuple[int, ...]) -> Architecture:
         _need_images(f"conv-{2 * pairs}", shape)
         _check_widths(f"conv-{2 * pairs}", hidden, pairs)
-        draft, source = _Draft(shape, classes), "input"
+        draft, source = Draft(shape, classes), "input"
         for i, units in enumerate(hidden or (64, 128, 256)[:pairs], start=1):
             for j in (1, 2):
                 source = draft.conv(f"conv{i}_{j}", source, f"conv{i}_{j}", units)
                 source = draft.relu(f"conv{i}_{j}_relu", source)
             source = draft.pool(f"pool{i}", source)
-        return _dense_tail(draft, draft.plain("flatten", Layer("flatten", (source,))), (256, 256))
+        return dense_tail(draft, draft.plain("flatten", Layer("flatten", (source,))), (256, 256))
 
     build.__doc__ = (
         f"Conv-{2 * pairs} (Frankle & Carbin 2019, arXiv 1803.03635): pairs of 3x3 convolutions "
@@ -106,13 +60,35 @@ def _conv_n(pairs: int) -> Build:
 def convnet(shape: Shape, classes: int, hidden: tuple[int, ...]) -> Architecture:
     """A small ConvNet: 3x3 convolution, BatchNorm, ReLU, pooling for each width in `hidden`."""
     _need_images("convnet", shape)
-    draft, source = _Draft(shape, classes), "input"
+    draft, source = Draft(shape, classes), "input"
     for i, units in enumerate(hidden or (16, 32, 64), start=1):
         source = draft.conv(f"conv{i}", source, f"conv{i}", units, bias=False)
         source = draft.relu(f"conv{i}_relu", draft.norm(f"conv{i}_norm", source))
         if min(draft.spatial) >> i >= 1:
             source = draft.pool(f"pool{i}", source)
     return draft.finish(draft.plain("mean", Layer("meanpool", (source,))))
+
+
+def _vgg(name: str, blocks: tuple[int, ...]) -> Build:
+    widths = (64, 128, 256, 512, 512)
+
+    def build(shape: Shape, classes: int, hidden: tuple[int, ...]) -> Architecture:
+        _need_images(name, shape)
+        _check_widths(name, hidden, len(blocks))
+        draft, source = Draft(shape, classes), "input"
+        for i, (count, units) in enumerate(zip(blocks, hidden or widths, strict=True), start=1):
+            for j in range(1, count + 1):
+                conv = draft.conv(f"conv{i}_{j}", source, f"conv{i}_{j}", units, bias=False)
+                source = draft.relu(f"{conv}_relu", draft.norm(f"{conv}_norm", conv))
+            if i < len(blocks) and min(draft.spatial) >> i >= 1:
+                source = draft.pool(f"pool{i}", source)
+        return draft.finish(draft.plain("mean", Layer("meanpool", (source,))))
+
+    build.__doc__ = (
+        f"{name.upper()} with BatchNorm and one linear layer (Simonyan & Zisserman 2015; Tanaka et "
+        "al. 2020 on CIFAR-10): five blocks of 3x3 convolutions, `hidden` channels each."
+    )
+    return build
 
 
 def resnet_20(shape: Shape, classes: int, hidden: tuple[int, ...]) -> Architecture:
@@ -123,7 +99,7 @@ def resnet_20(shape: Shape, classes: int, hidden: tuple[int, ...]) -> Architectu
     """
     _need_images("resnet-20", shape)
     _check_widths("resnet-20", hidden, 3)
-    draft = _Draft(shape, classes)
+    draft = Draft(shape, classes)
     widths = hidden or (16, 32, 64)
     source = draft.conv("stem", "input", "stream1", widths[0], bias=False)
     source = draft.relu("stem_relu", draft.norm("stem_norm", source))
@@ -136,9 +112,7 @@ def resnet_20(shape: Shape, classes: int, hidden: tuple[int, ...]) -> Architectu
     return draft.finish(draft.plain("mean", Layer("meanpool", (source,))))
 
 
-def _basic_block(
-    draft: _Draft, name: str, source: str, stream: str, units: int, stride: int
-) -> str:
+def _basic_block(draft: Draft, name: str, source: str, stream: str, units: int, stride: int) -> str:
     x = draft.conv(f"{name}_conv1", source, f"{name}_conv1", units, stride=stride, bias=False)
     x = draft.relu(f"{name}_relu1", draft.norm(f"{name}_norm1", x))
     x = draft.norm(f"{name}_norm2", draft.conv(f"{name}_conv2", x, stream, units, bias=False))
@@ -160,7 +134,7 @@ def paper_convnet(shape: Shape, classes: int, hidden: tuple[int, ...]) -> Archit
     """
     _need_images("paper-convnet", shape)
     _check_widths("paper-convnet", hidden, 1)
-    draft = _Draft(shape, classes)
+    draft = Draft(shape, classes)
     units = (hidden or (8,))[0]
     x = draft.conv("stem", "input", "stream", units, kernel=7, stride=2, bias=False)
     x = draft.pool("pool", draft.relu("stem_relu", draft.norm("stem_norm", x)))
@@ -175,7 +149,15 @@ ARCHITECTURES: Mapping[str, Build] = MappingProxyType(
         "conv-4": _conv_n(2),
         "conv-6": _conv_n(3),
         "convnet": convnet,
+        "vgg-11": _vgg("vgg-11", (1, 1, 2, 2, 2)),
+        "vgg-16": _vgg("vgg-16", (2, 2, 3, 3, 3)),
         "resnet-20": resnet_20,
         "paper-convnet": paper_convnet,
     }
 )
+
+
+def build(start: Start, shape: Shape, classes: int) -> Architecture:
+    """The network that a run starts from."""
+    made = pick(ARCHITECTURES, start.architecture, "architecture")
+    return made(shape, classes, start.hidden)

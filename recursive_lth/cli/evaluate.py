@@ -1,6 +1,6 @@
 """`recursive-lth evaluate`: what a ticket is worth on the test split, and what it costs."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from math import isfinite
 from pathlib import Path
 from statistics import median
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from recursive_lth.cli import options, screen
-from recursive_lth.config import Data
-from recursive_lth.config_file import experiment_from, read_toml
+from recursive_lth.config import Data, Experiment
+from recursive_lth.config_file import any_experiment_from, arms_of, read_toml
 from recursive_lth.errors import InputError
 from recursive_lth.report.quantities import UNKNOWN, count, operations, percent
 from recursive_lth.report.table import Table
@@ -52,18 +52,19 @@ def evaluate(
     from recursive_lth.training import datasets
     from recursive_lth.training.device import choose
     from recursive_lth.training.evaluate import evaluate as measure
-    from recursive_lth.training.split import split
+    from recursive_lth.training.split import of_classes, split
 
     if batch_size < 1:
         raise InputError(f"--batch-size must be at least 1, got {batch_size}")
     found = load_ticket(ticket)
-    config, seed = (Data(name=data), 0) if data else _data_of_run(ticket)
+    config, seed = (Data(name=data), 0) if data else _data_of_run(ticket, found)
     dataset = datasets.load(config.name, data_dir)
+    dataset = of_classes(dataset, config.classes) if config.classes else dataset
     _check_fit(found, dataset)
     place = choose(device)
-    samples = split(dataset, config, seed, place).test
+    samples = split(dataset, replace(config, classes=()), seed, place).test
     images = samples.images
-    result = asdict(measure(found.architecture, found.weights, samples))
+    result = asdict(measure(found.architecture, found.readable(), samples))
     numbers: dict[str, Any] = {
         "ticket": str(ticket),
         "digest": found.digest,
@@ -85,13 +86,16 @@ def evaluate(
         screen.print_table(screen.console(), "on the test split", Table(["", ""], rows))
 
 
-def _data_of_run(ticket: Path) -> tuple[Data, int]:
+def _data_of_run(ticket: Path, found: "Ticket") -> tuple[Data, int]:
     """The data section and the seed of the run around a ticket's file."""
     path = ticket.resolve().parent.parent / "experiment.toml"
     if not path.is_file():
         raise InputError(f"{ticket} lies in no run's folder: name its data with --data")
-    experiment = experiment_from(read_toml(path))
-    return experiment.data, experiment.seed
+    experiment = any_experiment_from(read_toml(path))
+    if isinstance(experiment, Experiment):
+        return experiment.data, experiment.seed
+    made = found.provenance or {}
+    return arms_of(experiment)[made["arm"]].data, experiment.seed + int(made["replicate"])
 
 
 def _check_fit(ticket: "Ticket", dataset: "Dataset") -> None:

@@ -96,7 +96,7 @@ def _print_plan(experiment: Experiment, data_dir: Path | None, out: Path, as_jso
     check_names(experiment)
     dataset = datasets.load(experiment.data.name, data_dir)
     parts = split(dataset, experiment.data, experiment.seed, choose("cpu"))
-    cost = plan(experiment, dataset.sample_shape, dataset.classes, len(parts.train))
+    cost = plan(experiment, dataset.sample_shape, parts.classes, len(parts.train))
     folder = api.run_folder(experiment, out)
     text = experiment_to_toml(experiment)
     if as_json:

@@ -7,10 +7,11 @@ from typing import Any
 from recursive_lth import shelf
 from recursive_lth.cli import screen
 from recursive_lth.cli.options import Debug, Json, Out
-from recursive_lth.cli.runs import run_folders, state
+from recursive_lth.cli.runs import run_folders, state, tickets_state
 from recursive_lth.errors import InputError
-from recursive_lth.report.record import read_run
+from recursive_lth.report.record import command_of, read_run
 from recursive_lth.report.table import Table
+from recursive_lth.report.tickets_record import read_tickets
 
 EXAMPLES = """Examples:
   recursive-lth list
@@ -41,7 +42,7 @@ def list_all(*, out: Out = Path("runs"), json: Json = False, debug: Debug = Fals
 
 
 def _experiments() -> dict[str, str]:
-    return {name: shelf.load_experiment(name).claim.strip() for name in shelf.names("experiment")}
+    return {name: f"{command}: {claim}" for name, (command, claim) in shelf.claims().items()}
 
 
 def _spaces() -> dict[str, str]:
@@ -61,6 +62,8 @@ def _first_line(function: Any) -> str:
 def _state(folder: Path) -> str:
     """The state of a run; one that cannot be read says so, and the others are still listed."""
     try:
+        if command_of(folder) == "prune":
+            return tickets_state(read_tickets(folder))
         return state(read_run(folder))
     except (InputError, OSError, tomllib.TOMLDecodeError) as error:
         return f"cannot be read: {error}"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -11,9 +11,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
 from recursive_lth.report.quantities import count, duration, percent
+from recursive_lth.report.tickets_table import name_variant
 
 if TYPE_CHECKING:
-    from recursive_lth.search.progress import Progress as Place
+    from recursive_lth.lottery.progress import LevelProgress
+    from recursive_lth.running.progress import Progress as Place
 
 VERBS = {
     "train": "training",
@@ -24,20 +26,30 @@ VERBS = {
 Report = Callable[[str], None]  # print a line that stays
 
 
+class Words(NamedTuple):
+    """How a command's progress is told: in one line, and what makes a line worth printing."""
+
+    describe: Callable[[Any], str]
+    part: Callable[[Any], tuple[Any, ...]]  # a line is printed when it changes; () is never told
+
+
 @contextmanager
-def following(console: Console, *, is_quiet: bool) -> Iterator[tuple[Any, Report]]:
-    """A watch for `grow` and a function that prints lasting lines; both mute when quiet."""
+def following(
+    console: Console, *, is_quiet: bool, words: Words | None = None
+) -> Iterator[tuple[Any, Report]]:
+    """A watch for a run and a function that prints lasting lines; both mute when quiet."""
+    words = words or GROW
     if is_quiet:
         yield None, lambda line: None
     elif console.is_terminal:
-        with _live(console) as pair:
+        with _live(console, words) as pair:
             yield pair
     else:
-        yield _line_watch(console), console.print
+        yield _line_watch(console, words), console.print
 
 
 @contextmanager
-def _live(console: Console) -> Iterator[tuple[Any, Report]]:
+def _live(console: Console, words: Words) -> Iterator[tuple[Any, Report]]:
     """Two lines that are redrawn: what is done now, and a bar with the time left."""
     bar = Progress(
         BarColumn(bar_width=40), TaskProgressColumn(), TextColumn("{task.fields[left]}"),
@@ -47,24 +59,26 @@ def _live(console: Console) -> Iterator[tuple[Any, Report]]:
     left = _clock()
     with Live(bar, console=console, transient=True, refresh_per_second=8) as live:
 
-        def watch(place: "Place") -> None:
+        def watch(place: Any) -> None:
             bar.update(task, completed=place.done, left=left(place.done))
-            live.update(Group(Text(describe(place), no_wrap=True, overflow="ellipsis"), bar))
+            live.update(Group(Text(words.describe(place), no_wrap=True, overflow="ellipsis"), bar))
 
         yield watch, console.print
 
 
-def _line_watch(console: Console) -> Callable[["Place"], None]:
-    """A watch that prints a line whenever another phase or candidate begins."""
+def _line_watch(console: Console, words: Words) -> Callable[[Any], None]:
+    """A watch that prints a line whenever another part of the run begins."""
     last: tuple[Any, ...] = ()
     left = _clock()
 
-    def watch(place: "Place") -> None:
+    def watch(place: Any) -> None:
         nonlocal last
-        now = (place.generation, place.phase, place.candidate)
-        if now != last and place.phase in VERBS:
+        now = words.part(place)
+        if now and now != last:
             last = now
-            console.print(f"{place.done:4.0%}  {describe(place)}  {left(place.done)}".rstrip())
+            console.print(
+                f"{place.done:4.0%}  {words.describe(place)}  {left(place.done)}".rstrip()
+            )
 
     return watch
 
@@ -96,3 +110,26 @@ def describe(place: "Place") -> str:
     accuracy = "" if place.val_accuracy is None else f"  {percent(place.val_accuracy)}"
     size = f"{count(place.remaining_weights)} weights  depth {place.depth}"
     return f"generation {place.generation} of {place.generations}  {doing}{accuracy}  {size}"
+
+
+def describe_level(place: "LevelProgress") -> str:
+    """Where a run of `prune` is, in one line: replicate, arm, level, what is trained, its size."""
+    accuracy = "" if place.val_accuracy is None else f"  {percent(place.val_accuracy)}"
+    return (
+        f"replicate {place.replicate + 1} of {place.replicates}  {place.arm}  "
+        f"level {place.level} of {place.levels}  {name_variant(place.variant)}{accuracy}  "
+        f"{count(place.remaining_weights)} weights"
+    )
+
+
+def _generation_part(place: "Place") -> tuple[Any, ...]:
+    is_told = place.phase in VERBS
+    return (place.generation, place.phase, place.candidate) if is_told else ()
+
+
+def _level_part(place: "LevelProgress") -> tuple[Any, ...]:
+    return (place.replicate, place.arm) if place.arm else ()
+
+
+GROW = Words(describe, _generation_part)
+PRUNE = Words(describe_level, _level_part)

@@ -6,6 +6,7 @@ from recursive_lth.cli import screen
 from recursive_lth.cli.options import Debug, Json, Out
 from recursive_lth.cli.runs import find_run
 from recursive_lth.cli.show import Run
+from recursive_lth.report.record import command_of
 
 EXAMPLES = """Examples:
   recursive-lth report grow_digits
@@ -18,8 +19,11 @@ def report(
 ) -> None:
     """Write a run's report.html anew and say where it is; an unfinished run has one too."""
     from recursive_lth.report.page import write_report
+    from recursive_lth.report.tickets_page import write_tickets_report
 
-    path = write_report(find_run(run, out))
+    folder = find_run(run, out)
+    is_tickets = command_of(folder) == "prune"
+    path = write_tickets_report(folder) if is_tickets else write_report(folder)
     if json:
         screen.print_json({"report": str(path)})
     else:

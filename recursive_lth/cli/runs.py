@@ -4,6 +4,7 @@ from pathlib import Path
 
 from recursive_lth.errors import InputError
 from recursive_lth.report.record import RunRecord
+from recursive_lth.report.tickets_record import TicketsRecord
 
 EXPERIMENT = "experiment.toml"
 
@@ -40,3 +41,13 @@ def state(record: RunRecord) -> str:
     if not tickets:
         return "begun, no ticket yet"
     return f"unfinished, {len(tickets)} tickets; the same `grow` command goes on"
+
+
+def tickets_state(record: TicketsRecord) -> str:
+    """How far a run of `prune` came, in words."""
+    networks = len(record.lines)
+    if record.summary is not None:
+        return f"finished, {networks} networks"
+    if not networks:
+        return "begun, no network yet"
+    return f"unfinished, {networks} networks; the same `prune` command goes on"

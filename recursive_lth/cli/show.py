@@ -9,11 +9,18 @@ from rich.console import Console
 
 from recursive_lth.cli import screen
 from recursive_lth.cli.options import Debug, Json, Out
-from recursive_lth.cli.runs import find_run, state
+from recursive_lth.cli.runs import find_run, state, tickets_state
 from recursive_lth.report import standing
 from recursive_lth.report.quantities import count, percent
-from recursive_lth.report.record import RunRecord, read_run
+from recursive_lth.report.record import RunRecord, command_of, read_run
 from recursive_lth.report.table import Table, front_table, lineage_table
+from recursive_lth.report.tickets_record import TicketsRecord, read_tickets
+from recursive_lth.report.tickets_table import (
+    critical_table,
+    levels_table,
+    overlap_table,
+    pairs_table,
+)
 
 EXAMPLES = """Examples:
   recursive-lth show grow_digits
@@ -26,17 +33,42 @@ Run = Annotated[str, Parameter(help="A run's folder, or how its name in --out be
 
 def show(run: Run, /, *, out: Out = Path("runs"), json: Json = False, debug: Debug = False) -> None:
     """Show a run, finished or not: its tickets, its Pareto front, where the best one is dense."""
-    record = read_run(find_run(run, out))
+    folder, console = find_run(run, out), screen.console()
+    if command_of(folder) == "prune":
+        _show_tickets(folder, console, is_json=json)
+        return
+    record = read_run(folder)
     if json:
         screen.print_json(as_json(record))
         return
-    console = screen.console()
     claim = str(record.experiment.get("claim", "")).strip()
     console.print(f"{record.folder} ({state(record)})", *([claim] if claim else []), "", sep="\n")
     print_tables(console, record)
     best = standing.best(record)
     if best is not None:
         screen.print_table(console, "where the best ticket is dense", density_table(best))
+
+
+def _show_tickets(folder: Path, console: Console, *, is_json: bool) -> None:
+    record = read_tickets(folder)
+    if is_json:
+        screen.print_json(tickets_as_json(record))
+        return
+    claim = str(record.experiment.get("claim", "")).strip()
+    console.print(f"{folder} ({tickets_state(record)})", *([claim] if claim else []), "", sep="\n")
+    print_tickets(console, record)
+
+
+def print_tickets(console: Console, record: TicketsRecord) -> None:
+    """Print the networks of a `prune` run level by level, and tickets against their controls."""
+    screen.print_table(console, "networks", levels_table(record.table))
+    for title, rows, build in (
+        ("ticket minus control, test accuracy in points", record.pairs, pairs_table),
+        ("critical compression", record.critical, critical_table),
+        ("connections that tickets share", record.overlap, overlap_table),
+    ):
+        if rows:
+            screen.print_table(console, title, build(rows))
 
 
 def print_tables(console: Console, record: RunRecord) -> None:
@@ -56,6 +88,23 @@ def density_table(line: Mapping[str, Any]) -> Table:
         remaining = f"{count(cell['remaining'])} of {count(cell['weights'])}"
         rows.append([layer, remaining, percent(density, digits=1), bar])
     return Table(["layer", "weights", "density", ""], rows)
+
+
+def tickets_as_json(record: TicketsRecord) -> dict[str, Any]:
+    """The whole record of a `prune` run as one JSON document."""
+    summary = record.summary or {}
+    return {
+        "folder": str(record.folder),
+        "command": "prune",
+        "is_finished": record.summary is not None,
+        "experiment": record.experiment,
+        "table": record.table,
+        "pairs": record.pairs,
+        "overlap": record.overlap,
+        "critical": record.critical,
+        "levels": record.lines,
+        **{key: summary.get(key) for key in ("cost", "versions", "machine")},
+    }
 
 
 def as_json(record: RunRecord) -> dict[str, Any]:

@@ -39,23 +39,38 @@ def read_run(folder: Path) -> RunRecord:
     Raises `InputError` where the folder is not a run's, `DamagedFileError` where a file in it is
     not what a run writes.
     """
-    cure = "give the folder that `grow` made, such as runs/NAME-DIGEST"
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder: {cure}")
-    if not (folder / "experiment.toml").is_file():
-        raise InputError(f"{folder} is not a run's folder, it has no experiment.toml: {cure}")
+    check_folder(folder)
     summary = _read_summary(folder / "summary.json")
-    lineage = read_lines(folder / "lineage.jsonl")
+    lineage = read_lines(
+        folder / "lineage.jsonl"
+    )  # read even where the summary holds it: damage shows
+    stored = lineage if summary is None else summary["tickets"]
     return RunRecord(
         folder=folder,
-        experiment=_read_experiment(folder / "experiment.toml"),
-        generations=_check(folder, REQUIRED, lineage if summary is None else summary["tickets"]),
-        metrics=_check(folder, POINT, read_lines(folder / "metrics.jsonl")),
+        experiment=read_experiment(folder / "experiment.toml"),
+        generations=check_lines(folder, REQUIRED, stored),
+        metrics=check_lines(folder, POINT, read_lines(folder / "metrics.jsonl")),
         summary=summary,
     )
 
 
-def _read_experiment(path: Path) -> dict[str, Any]:
+def check_folder(folder: Path) -> None:
+    """Raise `InputError` where the folder is not a run's."""
+    cure = "give the folder that `grow` or `prune` made, such as runs/NAME-DIGEST"
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder: {cure}")
+    if not (folder / "experiment.toml").is_file():
+        raise InputError(f"{folder} is not a run's folder, it has no experiment.toml: {cure}")
+
+
+def command_of(folder: Path) -> str:
+    """The command that made a run's folder: grow or prune."""
+    check_folder(folder)
+    return str(read_experiment(folder / "experiment.toml").get("command", "grow"))
+
+
+def read_experiment(path: Path) -> dict[str, Any]:
+    """The plain tables of a run's experiment."""
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -71,7 +86,7 @@ def _read_summary(path: Path) -> dict[str, Any] | None:
     return summary
 
 
-def _check(folder: Path, keys: Sequence[str], lines: list[Any]) -> list[dict[str, Any]]:
+def check_lines(folder: Path, keys: Sequence[str], lines: list[Any]) -> list[dict[str, Any]]:
     """The lines as they are. Raises `DamagedFileError` where one lacks a key that figures need."""
     for line in lines:
         known = line if isinstance(line, dict) else {}

@@ -1,20 +1,23 @@
 """The controller: generations of train, prune, accept and grow, each from the last accepted one."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import Any
+
+from torch import Tensor
 
 from recursive_lth import seeds
-from recursive_lth.config import Experiment, pick
+from recursive_lth.config import Experiment, Training
 from recursive_lth.errors import InputError
 from recursive_lth.growth.grow import seed_ticket
-from recursive_lth.pruning.prune import prune, rewind
-from recursive_lth.pruning.schedule import next_round
-from recursive_lth.pruning.scores import SCORES
+from recursive_lth.pruning.cut import cut
+from recursive_lth.pruning.rewind import rewind, rewind_newborn
+from recursive_lth.pruning.scores import NEEDS_TALLY
+from recursive_lth.running.evidence import gather
+from recursive_lth.running.job import Bench, Job, Row
+from recursive_lth.running.train import train
 from recursive_lth.search.acceptance import Verdict, accept
 from recursive_lth.search.describe import describe_ticket
-from recursive_lth.search.fit import Bench, Job, Row, fit
 from recursive_lth.search.generation import Generation
 from recursive_lth.search.judge import Seedling, choose
 from recursive_lth.search.lineage import START, last_accepted, rejected_in_a_row
@@ -22,6 +25,8 @@ from recursive_lth.search.plan import start_architecture
 from recursive_lth.ticket.morph import birth
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.evaluate import evaluate
+from recursive_lth.training.loop import steps_in
+from recursive_lth.training.optimizer import at_last_rate
 from recursive_lth.training.shrink import shrink_perturb
 
 
@@ -34,10 +39,11 @@ class _Turn:
     cost: int
     steps: int
     is_diverged: bool = False
+    tally: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def generations(
-    bench: Bench, lineage: Sequence[Generation], load: Callable[[str], Ticket]
+    bench: Bench[Experiment], lineage: Sequence[Generation], load: Callable[[str], Ticket]
 ) -> Iterator[tuple[Generation, Ticket, list[Row]]]:
     """The generations after those of `lineage`, one by one: its line, its ticket, its curves.
 
@@ -48,7 +54,7 @@ def generations(
     while not stop_reason(bench.experiment, line):
         began = perf_counter()
         number = len(line)
-        bench.meter.begin(number)
+        bench.meter.begin(number, generation=number, phase="begin", candidate=None)
         if number == 0:
             turn, ticket, rows = _start(bench)
         else:
@@ -81,16 +87,14 @@ def _is_idle(line: Sequence[Generation]) -> bool:
     return sizes[line[-1].digest] == sizes[line[-1].parent]
 
 
-def _start(bench: Bench) -> tuple[Generation, Ticket, list[Row]]:
+def _start(bench: Bench[Experiment]) -> tuple[Generation, Ticket, list[Row]]:
     """Generation 0: the dense start network, trained and never pruned."""
     experiment, shape = bench.experiment, tuple(bench.split.train.images.shape[1:])
     architecture = start_architecture(experiment, shape, bench.split.classes)
     generator = seeds.generator(experiment.seed, "generation", 0, "birth")
     ticket = seed_ticket(birth(architecture), generator, experiment.start.initialisation)
     turn = _Turn(ticket, [], 0, 0)
-    _train(
-        bench, turn, 0, "train", experiment.training.epochs, keep_at=experiment.pruning.rewind_step
-    )
+    _train(bench, turn, 0, "train", experiment.training.epochs, keep_at=_rewind_step(bench))
     if turn.is_diverged:
         raise InputError("the dense start network diverges: lower training.learning_rate")
     nothing = Seedling(turn.ticket, None, None, (), [])
@@ -98,7 +102,7 @@ def _start(bench: Bench) -> tuple[Generation, Ticket, list[Row]]:
 
 
 def _prune_and_grow(
-    bench: Bench, line: Sequence[Generation], parent: Ticket
+    bench: Bench[Experiment], line: Sequence[Generation], parent: Ticket
 ) -> tuple[Generation, Ticket, list[Row]]:
     """A later generation: grow the parent (not yet in generation 1), train it, prune it."""
     experiment, number = bench.experiment, len(line)
@@ -120,63 +124,82 @@ def _prune_and_grow(
         line[-1].training_steps + sum(c.training_steps for c in seedling.candidates),
     )
     if is_growing:
-        _train(bench, turn, number, "grow", experiment.growth.epochs)
+        _train(bench, turn, number, "grow", experiment.growth.epochs, keep_at=_rewind_step(bench))
     _prune(bench, turn, number)
     operator = seedling.growth["operator"] if seedling.growth else "none"
     return _close(bench, turn, line, operator, seedling), turn.ticket, turn.rows
 
 
-def _prune(bench: Bench, turn: _Turn, number: int) -> None:
+def _prune(bench: Bench[Experiment], turn: _Turn, number: int) -> None:
     """Rounds of pruning, each followed by rewinding, if any, and training."""
-    pruning = bench.experiment.pruning
-    score = pick(SCORES, pruning.score, "score")
+    experiment, pruning = bench.experiment, bench.experiment.pruning
+    start = turn.ticket.architecture
     done = 0
-    while not turn.is_diverged and (groups := next_round(turn.ticket, pruning, done=done)):
+    while not turn.is_diverged:
+        generator = seeds.generator(experiment.seed, "generation", number, "score", done)
+        evidence = gather(bench, pruning, generator, turn.tally)
         with bench.clock.inside("pruning"):
-            turn.ticket = prune(turn.ticket, score, groups, floor=pruning.layer_floor)
-            if pruning.rewind_step is not None:
-                turn.ticket = rewind(turn.ticket)
+            smaller = cut(turn.ticket, pruning, evidence, start=start, done=done)
+        if smaller is None:
+            return
+        turn.ticket = smaller.ticket
+        if not pruning.is_inheriting:
+            turn.ticket = rewind(turn.ticket, restore=pruning.restore)
         done += 1
-        _train(bench, turn, number, "prune", pruning.epochs, round_=done)
+        recipe = experiment.training
+        if pruning.rewind == "fine_tune":
+            recipe = at_last_rate(recipe, _steps(bench, recipe.epochs))
+        _train(bench, turn, number, "prune", pruning.epochs, recipe=recipe, round_=done)
 
 
 def _train(
-    bench: Bench,
+    bench: Bench[Experiment],
     turn: _Turn,
     generation: int,
     phase: str,
     epochs: float,
     *,
+    recipe: Training | None = None,
     round_: int | None = None,
     keep_at: int | None = None,
 ) -> None:
     """Train the turn's ticket as a stage: recalled where it was done before a kill."""
-    name = f"{generation:04d}-{phase}" + ("" if round_ is None else f"-{round_}")
-    stored = bench.stages.recall(name)
-    if stored is None:
-        seed = seeds.derive(bench.experiment.seed, "generation", generation, phase, round_ or 0)
-        job = Job(name, generation, phase, epochs, seed, round=round_, keep_at=keep_at)
-        fitted = fit(bench, turn.ticket, job)
-        ticket = replace(fitted.ticket, rewind=fitted.kept) if fitted.kept else fitted.ticket
-        record: dict[str, Any] = {
-            "rows": fitted.rows,
-            "steps": fitted.steps,
-            "cost": fitted.cost,
-            "is_diverged": fitted.is_diverged,
-        }
-        with bench.clock.inside("saving"):
-            bench.stages.store(name, ticket, record)
-    else:
-        ticket, record = stored
-    turn.ticket = ticket
-    turn.rows += record["rows"]
-    turn.cost += record["cost"]
-    turn.steps += record["steps"]
-    turn.is_diverged |= record["is_diverged"]
+    experiment = bench.experiment
+    job = Job(
+        f"{generation:04d}-{phase}" + ("" if round_ is None else f"-{round_}"),
+        recipe or experiment.training,
+        _steps(bench, epochs),
+        seeds.derive(experiment.seed, "generation", generation, phase, round_ or 0),
+        labels={"generation": generation, "phase": phase, "candidate": None, "round": round_},
+        place={"phase": phase, "candidate": None, "candidates": experiment.growth.candidates},
+        keep_at=() if keep_at is None else (keep_at,),
+        tallies=experiment.pruning.score in NEEDS_TALLY,
+    )
+    fitted = train(bench, turn.ticket, job)
+    turn.ticket, turn.tally = fitted.ticket, fitted.tally
+    for kept in fitted.kept.values():
+        turn.ticket = rewind_newborn(turn.ticket, kept.weights, generation)
+    turn.rows += fitted.rows
+    turn.cost += fitted.cost
+    turn.steps += fitted.steps
+    turn.is_diverged |= fitted.is_diverged
+
+
+def _steps(bench: Bench[Experiment], epochs: float) -> int:
+    return steps_in(epochs, len(bench.batches), bench.experiment.training.batch_size)
+
+
+def _rewind_step(bench: Bench[Experiment]) -> int | None:
+    experiment = bench.experiment
+    return experiment.pruning.rewind_step(bench.per_epoch(experiment.training))
 
 
 def _close(
-    bench: Bench, turn: _Turn, line: Sequence[Generation], operator: str, seedling: Seedling
+    bench: Bench[Experiment],
+    turn: _Turn,
+    line: Sequence[Generation],
+    operator: str,
+    seedling: Seedling,
 ) -> Generation:
     """The generation's line: its ticket evaluated on validation data, and the verdict."""
     turn.ticket = replace(

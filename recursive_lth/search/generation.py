@@ -1,10 +1,11 @@
 """One prune-and-grow turn in numbers, as the lineage file holds it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from recursive_lth.errors import DamagedFileError
+from recursive_lth.running.run_folder import RunFolder
 
 Status = Literal["chosen", "judged", "stopped", "repeated", "failed"]
 
@@ -95,3 +96,13 @@ class Generation:
                 "--resume never"
             ) from None
         return Generation(**known | {"candidates": tuple(tried)})
+
+
+def read_lineage(folder: RunFolder) -> list[Generation]:
+    """The generations that a run's folder holds so far."""
+    return [Generation.from_dict(row) for row in folder.lines()]
+
+
+def write_lineage(folder: RunFolder, lineage: Sequence[Generation]) -> None:
+    """Put the whole lineage into a run's folder anew."""
+    folder.write_lines(turn.to_dict() for turn in lineage)

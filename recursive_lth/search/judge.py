@@ -10,14 +10,16 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from recursive_lth import seeds
-from recursive_lth.config import Growth, pick
+from recursive_lth.config import Experiment, Growth, pick
 from recursive_lth.errors import InputError
 from recursive_lth.growth.certificate import BrokenPromiseError
 from recursive_lth.growth.grow import Sprout, describe, grow
-from recursive_lth.search.fit import Bench, Fitted, Job, Row, fit, rungs_of
+from recursive_lth.running.fit import Fitted, fit
+from recursive_lth.running.job import Bench, Job, Row, rungs_of
 from recursive_lth.search.generation import Candidate
 from recursive_lth.search.policy import POLICIES, Past, Proposal
 from recursive_lth.ticket.ticket import Ticket
+from recursive_lth.training.loop import steps_in
 
 CERTIFIED_SAMPLES = 64
 PROPOSALS_PER_CANDIDATE = 3  # a policy may repeat itself so often before it is cut short
@@ -47,7 +49,10 @@ class _Tried:
 
 
 def choose(
-    bench: Bench, parent: Ticket, generation: int, earlier: Sequence[Sequence[Candidate]]
+    bench: Bench[Experiment],
+    parent: Ticket,
+    generation: int,
+    earlier: Sequence[Sequence[Candidate]],
 ) -> Seedling:
     """The best growth of `parent` that the policy finds, or `parent` itself trained on.
 
@@ -99,7 +104,11 @@ def _trained(tried: Sequence[_Tried]) -> int:
 
 
 def _try(
-    bench: Bench, parent: Ticket, generation: int, proposal: Proposal, tried: Sequence[_Tried]
+    bench: Bench[Experiment],
+    parent: Ticket,
+    generation: int,
+    proposal: Proposal,
+    tried: Sequence[_Tried],
 ) -> _Tried:
     """A proposed growth, trained; or the numbers of an earlier candidate that it repeats."""
     blank = replace(_blank(len(tried)), asked=asdict(proposal.step))
@@ -138,7 +147,7 @@ def _repeat(other: _Tried, blank: Candidate) -> _Tried:
 
 
 def _train(
-    bench: Bench,
+    bench: Bench[Experiment],
     begun: _Tried,
     generation: int,
     is_hopeless: Callable[[Sequence[float]], bool],
@@ -153,17 +162,18 @@ def _train(
         rungs = tuple(record["candidate"]["rungs"])
         candidate = Candidate(**record["candidate"] | {"rungs": rungs})
         return replace(begun, ticket=ticket, candidate=candidate, rows=record["rows"])
+    recipe = bench.experiment.training
+    labels = {"generation": generation, "phase": "judge", "candidate": number, "round": None}
     job = Job(
         name,
-        generation,
-        "judge",
-        growth.judge_epochs,
+        recipe,
+        steps_in(growth.judge_epochs, len(bench.batches), recipe.batch_size),
         seeds.derive(bench.experiment.seed, "generation", generation, "judge"),  # common to all
-        candidate=number,
-        order=begun.order,
-        rungs=rungs_of(growth.judge_epochs, growth.rungs, bench),
+        labels=labels,
+        place={"phase": "judge", "candidate": begun.order, "candidates": growth.candidates},
+        marks=rungs_of(growth.judge_epochs, growth.rungs, bench, recipe),
     )
-    fitted = fit(bench, begun.ticket, job, lambda rows: is_hopeless(_gains(rows, standing)))
+    fitted = fit(bench, begun.ticket, job, lambda rows, _: is_hopeless(_gains(rows, standing)))
     candidate = _judged(begun.candidate, fitted, _gains(fitted.rows, standing or fitted.rows), job)
     with bench.clock.inside("saving"):
         record = {"candidate": asdict(candidate), "rows": fitted.rows}
@@ -176,7 +186,7 @@ def _judged(candidate: Candidate, fitted: Fitted, gains: list[float], job: Job) 
     spent = replace(candidate, training_cost=fitted.cost, training_steps=fitted.steps)
     if fitted.is_diverged:
         return replace(spent, reason="the short training diverged")
-    last, is_whole = fitted.rows[-1], len(fitted.rows) == len(job.rungs)
+    last, is_whole = fitted.rows[-1], len(fitted.rows) == len(job.marks)
     return replace(
         spent,
         status="judged" if is_whole else "stopped",
@@ -189,7 +199,7 @@ def _judged(candidate: Candidate, fitted: Fitted, gains: list[float], job: Job) 
     )
 
 
-def _grow(bench: Bench, parent: Ticket, proposal: Proposal, generation: int) -> Sprout:
+def _grow(bench: Bench[Experiment], parent: Ticket, proposal: Proposal, generation: int) -> Sprout:
     seed = bench.experiment.seed
     with bench.clock.inside("growth"):
         return grow(

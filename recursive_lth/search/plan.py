@@ -6,15 +6,14 @@ from typing import Any
 from recursive_lth.architecture.cost import cost, training_cost
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.layer import Shape
-from recursive_lth.architecture.zoo import ARCHITECTURES
-from recursive_lth.config import Experiment, Pruning, pick
+from recursive_lth.architecture.zoo import build
+from recursive_lth.config import Experiment, Pruning
 from recursive_lth.pruning.schedule import target
 
 
 def start_architecture(experiment: Experiment, sample_shape: Shape, classes: int) -> Architecture:
     """The architecture of generation 0."""
-    build = pick(ARCHITECTURES, experiment.start.architecture, "architecture")
-    return build(sample_shape, classes, experiment.start.hidden)
+    return build(experiment.start, sample_shape, classes)
 
 
 def planned_epochs(experiment: Experiment, architecture: Architecture) -> list[float]:

@@ -10,15 +10,16 @@ import torch
 import recursive_lth
 from recursive_lth.config import Experiment
 from recursive_lth.errors import DamagedFileError
-from recursive_lth.search.check import check_names, check_rewind, check_target
-from recursive_lth.search.clock import Clock
+from recursive_lth.running.check import check_target
+from recursive_lth.running.clock import Clock
+from recursive_lth.running.job import Bench, Row
+from recursive_lth.running.progress import Meter, Watch
+from recursive_lth.running.run_folder import Resume, RunFolder, check_origin, opened, run_folder
+from recursive_lth.running.stages import Stages
+from recursive_lth.search.check import check_names, check_pruning, check_rewind
 from recursive_lth.search.controller import generations, stop_reason
-from recursive_lth.search.fit import Bench, Row
-from recursive_lth.search.generation import Generation
+from recursive_lth.search.generation import Generation, read_lineage, write_lineage
 from recursive_lth.search.plan import planned_epochs, start_architecture
-from recursive_lth.search.progress import Meter, Watch
-from recursive_lth.search.run_folder import Resume, RunFolder, check_origin, opened, run_folder
-from recursive_lth.search.stages import Stages
 from recursive_lth.search.summary import summarise
 from recursive_lth.ticket.ticket import Ticket, load_ticket
 from recursive_lth.training import device as devices
@@ -47,6 +48,7 @@ def grow(
     Raises `InputError` where the experiment, data, device or folder cannot be used.
     """
     check_names(experiment)
+    check_pruning(experiment)
     where = devices.choose(device)
     clock = Clock()
     stored = run_folder(experiment, out)
@@ -54,23 +56,23 @@ def grow(
         if stored.has_origin and Path(experiment.data.name).is_file():  # it may have changed
             check_origin(stored, {"data": load(experiment.data.name, data_dir).digest})
         shutil.rmtree(stored.work, ignore_errors=True)  # where a kill came before this
-        yield from stored.lineage()
+        yield from read_lineage(stored)
         return
     with clock.inside("data"):
         data = load(experiment.data.name, data_dir)
         parts = split(data, experiment.data, experiment.seed, where)
         check_rewind(experiment, len(parts.train))
         batches = Batches(parts.train, parts.black, experiment.training)
-    architecture = start_architecture(experiment, data.sample_shape, data.classes)
-    check_target(experiment, architecture)
+    architecture = start_architecture(experiment, data.sample_shape, parts.classes)
+    check_target(experiment.pruning, architecture)
     meter = Meter(watch, planned_epochs(experiment, architecture))
     with opened(experiment, out, resume) as folder:
         made_by = {"torch": torch.__version__, "recursive_lth": recursive_lth.__version__}
         check_origin(folder, {"data": data.digest, "device": where.type, **made_by})
         bench = Bench(experiment, parts, batches, Stages(folder.work / "stages"), meter, clock)
         with devices.pinned(experiment.training.threads):
-            lineage = folder.lineage()
-            folder.cut_metrics(len(lineage))
+            lineage = read_lineage(folder)
+            folder.cut_metrics("generation", len(lineage))
             yield from lineage
             for turn, ticket, rows in generations(
                 bench, lineage, lambda digest: _load(folder, digest)
@@ -99,21 +101,21 @@ def _store(
     """Ticket, curves, then the line that makes the generation count; last, its stages go."""
     ticket.save(folder.ticket(lineage[-1].digest))
     folder.add_metrics(rows)
-    folder.write_lineage(lineage)
+    write_lineage(folder, lineage)
     stages.clear()
 
 
-def _finish(bench: Bench, folder: RunFolder, lineage: list[Generation]) -> None:
+def _finish(bench: Bench[Experiment], folder: RunFolder, lineage: list[Generation]) -> None:
     """Report on the test data, once, what the validation data have selected."""
     with bench.clock.inside("evaluation"):
         tested = [
             replace(turn, test_accuracy=_test_accuracy(bench, folder, turn)) for turn in lineage
         ]
-    folder.write_lineage(tested)
+    write_lineage(folder, tested)
     summarise(folder, bench, tested, stop_reason(bench.experiment, lineage))
     shutil.rmtree(folder.work, ignore_errors=True)
 
 
-def _test_accuracy(bench: Bench, folder: RunFolder, turn: Generation) -> float:
+def _test_accuracy(bench: Bench[Experiment], folder: RunFolder, turn: Generation) -> float:
     ticket = _load(folder, turn.digest)
     return evaluate(ticket.architecture, ticket.weights, bench.split.test).accuracy

@@ -1,23 +1,20 @@
 """summary.json: what came out, what it cost, and on what machine."""
 
-import os
-import platform
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
+from recursive_lth.config import Experiment
 from recursive_lth.files import write_json
-from recursive_lth.search.fit import Bench
+from recursive_lth.running.job import Bench
+from recursive_lth.running.machine import machine, versions
+from recursive_lth.running.run_folder import RunFolder
 from recursive_lth.search.generation import Generation
 from recursive_lth.search.lineage import best, front
-from recursive_lth.search.run_folder import RunFolder
 
 FORMAT = 1
-PACKAGES = ("recursive-lth", "torch", "torchvision", "optuna", "numpy", "networkx", "safetensors")
 
 
 def summarise(
-    folder: RunFolder, bench: Bench, lineage: Sequence[Generation], stopped_because: str
+    folder: RunFolder, bench: Bench[Experiment], lineage: Sequence[Generation], stopped_because: str
 ) -> None:
     """Write the run's summary, which marks it as finished."""
     experiment, winner = bench.experiment, best(lineage)
@@ -40,24 +37,7 @@ def summarise(
                 "seconds": {"total": total, **bench.clock.seconds},
             },
             "versions": versions(),
-            "machine": {
-                "system": platform.platform(),
-                "processor": platform.machine(),
-                "cores": os.cpu_count(),
-                "device": bench.split.train.images.device.type,
-                "threads": experiment.training.threads,
-            },
+            "machine": machine(bench.split.train.images.device.type, experiment.training.threads),
             "tickets": [turn.to_dict() for turn in lineage],
         },
     )
-
-
-def versions() -> dict[str, Any]:
-    """Versions of Python and of the packages that decide the bits; null where not installed."""
-    found: dict[str, Any] = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = None
-    return found

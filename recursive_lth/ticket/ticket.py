@@ -8,7 +8,7 @@ it. Nothing in it can run when loaded.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from recursive_lth.errors import DamagedFileError, InputError
 from recursive_lth.files import canonical_json, write_atomic
 from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.masks import Masks
+from recursive_lth.ticket.reading import Read, make_reading
 
 FORMAT = 1
 GROUPS = ("weights", "rewind", "masks", "births")
@@ -36,7 +37,9 @@ class Ticket:
 
     `weights` holds every tensor of the architecture and is 0 where `masks` are false; `rewind`
     the values to rewind to, likewise for every tensor; `births` for each prunable weight the
-    generation (int16) in which it was born. The constructor checks every name and shape.
+    generation (int16) in which it was born. In a `basis` the prunable tensors are coefficients,
+    and where it `is_filled` the network runs with the rewind values at pruned places:
+    `ticket.reading` says what the forward sees. The constructor checks every name and shape.
     """
 
     architecture: Architecture
@@ -46,6 +49,8 @@ class Ticket:
     births: dict[str, Tensor]
     parent: str = ""
     provenance: Mapping[str, Any] | None = None
+    basis: str = "identity"
+    is_filled: bool = False
 
     def __post_init__(self) -> None:
         whole, prunable = set(self.architecture.tensors), set(self.architecture.prunable)
@@ -74,19 +79,36 @@ class Ticket:
         except (TypeError, ValueError) as error:
             raise InputError(f"parent and provenance must be JSON: {error}") from None
 
+    @property
+    def is_plain(self) -> bool:
+        """True iff the network runs on `weights` as they stand."""
+        return self.basis == "identity" and not self.is_filled
+
     @cached_property
     def cost(self) -> Cost:
         """Weights, parameters and multiply-adds, dense and remaining."""
-        return masking.masked_cost(self.architecture, self.masks)
+        found = masking.masked_cost(self.architecture, self.masks)
+        if self.is_plain:
+            return found
+        return replace(found, remaining_multiply_adds=found.multiply_adds)  # its weights are dense
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 over the manifest and every tensor's name, type, shape and bytes."""
         return digest_of(self._manifest(), self._tensors())
 
+    def reading(self, device: torch.device | None = None) -> Read:
+        """The function from live tensors of the ticket's names to what its forward sees."""
+        filling = {n: self.rewind[n].masked_fill(m, 0) for n, m in self.masks.items()}
+        return make_reading(self.basis, filling if self.is_filled else {}, self.masks, device)
+
+    def readable(self) -> Weights:
+        """The weights that the network runs on."""
+        return self.reading()(self.weights)
+
     def module(self) -> nn.Module:
-        """A plain `nn.Module` with ordinary layers holding a copy of the weights."""
-        return module(self.architecture, self.weights)
+        """A plain `nn.Module` with ordinary layers holding a copy of what the forward sees."""
+        return module(self.architecture, self.readable())
 
     def save(self, path: Path) -> Path:
         """Write the ticket's file, atomically."""
@@ -100,6 +122,7 @@ class Ticket:
             "architecture": self.architecture.to_dict(),
             "parent": self.parent,
             "provenance": dict(self.provenance or {}),
+            **({} if self.is_plain else {"basis": self.basis, "is_filled": self.is_filled}),
         }
 
     def _tensors(self) -> dict[str, Tensor]:
@@ -162,6 +185,8 @@ def load_ticket(path: Path) -> Ticket:
             architecture=Architecture.from_dict(manifest["architecture"]),
             parent=manifest["parent"],
             provenance=manifest["provenance"],
+            basis=manifest.get("basis", "identity"),
+            is_filled=manifest.get("is_filled", False),
             **groups,
         )
     except (InputError, KeyError, TypeError, ValueError, AttributeError) as error:

@@ -12,6 +12,7 @@ from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.network import Drop, memory_format, network
 from recursive_lth.config import Training
 from recursive_lth.training.batches import Batches
+from recursive_lth.training.lens import Lens
 from recursive_lth.training.optimizer import make_optimizer, moments, rate_factor, set_moments
 
 State = dict[str, dict[str, Tensor]]  # optimizer state: kind -> parameter name -> tensor
@@ -52,18 +53,23 @@ def training(
     seed: int,
     start: int = 0,
     state: State | None = None,
+    lens: Lens | None = None,
+    tally: dict[str, Tensor] | None = None,
 ) -> Iterator[Step]:
     """Train in place of the caller, one `Step` after each update, from step `start` to `steps`.
 
     Gradients are masked before clipping and weights after the step, so a pruned weight and its
     moments stay 0. Order, augmentation and dropout of an epoch depend on `seed` and its number
     alone: a loop begun at an epoch's first step with the `state` saved there gives the same bits.
-    The tensors of `weights` are copied to the device of `data`, never changed.
+    The tensors of `weights` are copied to the device of `data`, never changed. A `lens` says what
+    is trained and what the forward sees of it. Each step adds -w * g, of the masked gradient before
+    clipping, to the tensors of `tally`, which must lie on the device (Sanh et al. 2020).
     """
     device = data.images.device
     forward, layout = network(architecture), memory_format(architecture)
     live = {name: t.detach().to(device, copy=True) for name, t in weights.items()}
-    descent = _Descent(live, list(architecture.trainable), masks, recipe, state or {})
+    lens = lens or Lens(architecture.trainable, lambda live, step: live)
+    descent = _Descent(live, list(lens.trainable), masks, recipe, state or {}, tally or {})
     batch_size = min(recipe.batch_size, len(data))
     per_epoch = len(data) // batch_size
     number = start
@@ -77,10 +83,10 @@ def training(
             window = slice(i * batch_size, (i + 1) * batch_size)
             indices = order[window]
             images = batches(indices, window).contiguous(memory_format=layout)
-            logits, statistics = forward(live, images, training=True, drop=drop)
+            logits, statistics = forward(lens.read(live, number), images, training=True, drop=drop)
             labels = data.labels.index_select(0, indices)
             loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
-            descent.step(loss, rate_factor(recipe, number, steps))
+            descent.step(lens.price(loss, live, number), rate_factor(recipe, number, steps))
             live |= statistics
             number += 1
             yield Step(number, steps, loss.detach(), live, descent.state)
@@ -96,14 +102,16 @@ class _Descent:
         masks: Mapping[str, Tensor],
         recipe: Training,
         state: State,
+        tally: Mapping[str, Tensor],
     ) -> None:
         self.recipe, self.names = recipe, names
         self.parameters = [live[name].requires_grad_() for name in names]
         self.optimizer = make_optimizer(self.parameters, recipe)
         set_moments(self.optimizer, names, state)
-        sparse = [name for name in masks if not bool(masks[name].all())]
+        sparse = [name for name in masks if name in names and not bool(masks[name].all())]
         self.covered = [live[name] for name in sparse]
         self.cover = [masks[name].to(live[name]) for name in sparse]
+        self.tallied = [(live[name], total) for name, total in tally.items()]
         self._mask(self.covered)
         for kind in state.keys() - {"step"}:
             self._mask([self.optimizer.state[tensor][kind] for tensor in self.covered])
@@ -113,6 +121,9 @@ class _Descent:
         self.optimizer.zero_grad()
         loss.backward()  # into .grad, which lies in memory as its parameter does
         self._mask([tensor.grad for tensor in self.covered if tensor.grad is not None])
+        for tensor, total in self.tallied:
+            if tensor.grad is not None:
+                total.addcmul_(tensor.detach(), tensor.grad, value=-1)
         if self.recipe.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip_norm)
         self.optimizer.param_groups[0]["lr"] = self.recipe.learning_rate * rate

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from recursive_lth.config import Training, pick
+from recursive_lth.errors import InputError
 
 Schedule = Callable[[float], float]  # progress in [0, 1] -> factor of the learning rate
 Build = Callable[[list[Tensor], Training], Optimizer]
@@ -43,6 +45,21 @@ def rate_factor(recipe: Training, step: int, steps: int) -> float:
         return (step + 1) / (recipe.warmup * steps + 1)
     rest = (progress - recipe.warmup) / max(1e-12, 1 - recipe.warmup)
     return pick(SCHEDULES, recipe.schedule, "schedule")(rest)
+
+
+def at_last_rate(recipe: Training, steps: int) -> Training:
+    """The recipe at the constant rate of its last step, for fine-tuning (Renda et al. 2020).
+
+    Raises `InputError` where the schedule ends at next to nothing, as `cosine` and `linear` do.
+    """
+    factor = rate_factor(recipe, steps - 1, steps)
+    if recipe.schedule in {"cosine", "linear"}:
+        raise InputError(
+            f"fine-tuning goes on at the schedule's last rate, and {recipe.schedule!r} ends at 0: "
+            "set training.schedule=steps or constant"
+        )
+    rate = recipe.learning_rate * factor
+    return replace(recipe, learning_rate=rate, schedule="constant", warmup=0.0)
 
 
 def constant(progress: float) -> float:

@@ -1,6 +1,6 @@
 """Training, validation and test samples on the device; validation is cut off by seed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -33,11 +33,34 @@ class Split:
     black: Tensor
 
 
+def of_classes(data: Dataset, classes: tuple[int, ...]) -> Dataset:
+    """The samples of these classes alone, renumbered 0, 1, ... in the order given.
+
+    Raises `InputError` where the data have no such class.
+    """
+    if unknown := [label for label in classes if not 0 <= label < data.classes]:
+        raise InputError(
+            f"data.classes names {unknown}, but {data.name} has the classes 0 to {data.classes - 1}"
+        )
+    number = torch.full((data.classes,), -1)
+    number[list(classes)] = torch.arange(len(classes))
+    train, test = number[data.train_labels], number[data.test_labels]
+    return replace(
+        data,
+        train_images=data.train_images[train >= 0],
+        train_labels=train[train >= 0],
+        test_images=data.test_images[test >= 0],
+        test_labels=test[test >= 0],
+        classes=len(classes),
+    )
+
+
 def split(data: Dataset, config: Data, seed: int, device: torch.device) -> Split:
     """Cut a validation part off the training part at random, by seed, and move all to the device.
 
     Raises `InputError` where a part would have fewer than 2 samples.
     """
+    data = of_classes(data, config.classes) if config.classes else data
     order = torch.randperm(
         len(data.train_labels), generator=seeds.generator(seed, "data", "validation split")
     )

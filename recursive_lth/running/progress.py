@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
+from typing import Any
 
 SECONDS_BETWEEN = 0.2
 
@@ -25,26 +26,33 @@ class Progress:
     done: float = 0.0
 
 
-Watch = Callable[[Progress], None]
+Watch = Callable[[Any], None]
 
 
 class Meter:
-    """Counts trained epochs against the plan and tells the watcher, at most five times a second."""
+    """Counts trained epochs against the plan and tells the watcher, at most five times a second.
 
-    def __init__(self, watch: Watch | None, planned: Sequence[float]) -> None:
+    `planned` are the epochs of each part of the run in turn (a generation, a level); `now` is a
+    frozen dataclass that has at least `done`, and a field for whatever is told.
+    """
+
+    def __init__(
+        self, watch: Watch | None, planned: Sequence[float], now: Any | None = None
+    ) -> None:
         self._watch = watch
         self._planned = planned
-        self._trained = 0.0  # epochs of this generation
+        self._part = 0
+        self._trained = 0.0  # epochs of this part
         self._told = 0.0
-        self.now = Progress(generations=len(planned) - 1)
+        self.now = Progress(generations=len(planned) - 1) if now is None else now
 
-    def begin(self, generation: int) -> None:
-        """A new generation starts."""
-        self._trained = 0.0
-        self.tell(generation=generation, phase="begin", candidate=None)
+    def begin(self, part: int, **changes: Any) -> None:
+        """A new part starts."""
+        self._part, self._trained = part, 0.0
+        self.tell(**changes)
 
     def trained(self, epochs: float) -> None:
-        """So many more epochs of this generation are done."""
+        """So many more epochs of this part are done."""
         self._trained += epochs
 
     @property
@@ -52,15 +60,13 @@ class Meter:
         """True iff the watcher wants news."""
         return self._watch is not None and perf_counter() - self._told > SECONDS_BETWEEN
 
-    def tell(self, *, ahead: float = 0.0, **changes: object) -> None:
+    def tell(self, *, ahead: float = 0.0, **changes: Any) -> None:
         """Tell what has changed; `ahead` are epochs trained that `trained` has not heard of yet."""
         if self._watch is None:
             return
-        self.now = replace(self.now, **changes)  # type: ignore[arg-type]
-        here = self._planned[self.now.generation : self.now.generation + 1]
-        before = sum(self._planned[: self.now.generation])
-        current = min(sum(here), self._trained + ahead)
-        done = (before + current) / (sum(self._planned) or 1.0)
-        self.now = replace(self.now, done=max(self.now.done, min(1.0, done)))
+        here = sum(self._planned[self._part : self._part + 1])
+        before = sum(self._planned[: self._part])
+        done = (before + min(here, self._trained + ahead)) / (sum(self._planned) or 1.0)
+        self.now = replace(self.now, **changes, done=max(self.now.done, min(1.0, done)))
         self._told = perf_counter()
         self._watch(self.now)

@@ -1,13 +1,14 @@
 """A run's folder: what is in it, what can be continued, and who may write to it. No torch here."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
-from recursive_lth.config import Experiment
+from recursive_lth.config import AnyExperiment, Experiment, TicketExperiment
 from recursive_lth.config_file import experiment_to_toml
 from recursive_lth.errors import DamagedFileError, InputError
 from recursive_lth.files import (
@@ -18,20 +19,22 @@ from recursive_lth.files import (
     write_json,
     write_lines,
 )
-from recursive_lth.search.generation import Generation
 
 Resume = Literal["auto", "never", "must"]
+LINES: Mapping[type, str] = MappingProxyType(
+    {Experiment: "lineage.jsonl", TicketExperiment: "levels.jsonl"}
+)
 
 
 class RunFolder:
-    """Paths and files of one run, `<out>/<name>-<digest>`."""
+    """Paths and files of one run, `<out>/<name>-<digest>`; `lines` is its file of results."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lines: str = "lineage.jsonl") -> None:
         self.path = path
         self.work = path / "work"
         self.summary = path / "summary.json"
         self.origin = path / "origin.json"
-        self._lineage = path / "lineage.jsonl"
+        self._lines = path / lines
         self._metrics = path / "metrics.jsonl"
 
     def ticket(self, digest: str) -> Path:
@@ -48,36 +51,36 @@ class RunFolder:
         """True iff it is recorded under what the run was begun."""
         return self.origin.exists()
 
-    def lineage(self) -> list[Generation]:
-        """The generations so far."""
-        return [Generation.from_dict(row) for row in read_lines(self._lineage, is_appended=False)]
+    def lines(self) -> list[dict[str, Any]]:
+        """The results so far, one for each ticket."""
+        return read_lines(self._lines, is_appended=False)
 
-    def write_lineage(self, lineage: Sequence[Generation]) -> None:
-        """The whole lineage anew, so that no kill can tear a line."""
-        write_lines(self._lineage, (turn.to_dict() for turn in lineage))
+    def write_lines(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """All results anew, so that no kill can tear a line."""
+        write_lines(self._lines, rows)
 
     def add_metrics(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Append curves."""
         for row in rows:
             append_line(self._metrics, row)
 
-    def cut_metrics(self, generations: int) -> None:
-        """Drop curves of generations that are not in the lineage: they will come again."""
+    def cut_metrics(self, key: str, end: int) -> None:
+        """Drop curves whose `key` is `end` or more: what is not in the results will come again."""
         rows = read_lines(self._metrics)
-        if not all(isinstance(row.get("generation"), int) for row in rows):
+        if not all(isinstance(row.get(key), int) for row in rows):
             raise DamagedFileError(
-                f"{self._metrics} has a line without a generation: start anew with --resume never"
+                f"{self._metrics} has a line without a {key}: start anew with --resume never"
             )
-        write_lines(self._metrics, (r for r in rows if r["generation"] < generations))
+        write_lines(self._metrics, (row for row in rows if row[key] < end))
 
 
-def run_folder(experiment: Experiment, out: Path) -> RunFolder:
+def run_folder(experiment: AnyExperiment, out: Path) -> RunFolder:
     """The folder that this experiment's run has, there or not."""
-    return RunFolder(out / experiment.folder_name)
+    return RunFolder(out / experiment.folder_name, LINES[type(experiment)])
 
 
 @contextmanager
-def opened(experiment: Experiment, out: Path, resume: Resume) -> Iterator[RunFolder]:
+def opened(experiment: AnyExperiment, out: Path, resume: Resume) -> Iterator[RunFolder]:
     """The run's folder, ours alone while the block runs, with the experiment written in it.
 
     `never` sets an earlier run aside under a new name, `must` needs one. Raises `InputError` where

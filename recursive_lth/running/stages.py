@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -18,6 +19,8 @@ from torch import Tensor
 from recursive_lth.errors import InputError
 from recursive_lth.files import read_json, write_atomic
 from recursive_lth.ticket.ticket import Ticket, digest_of, load_ticket
+
+Groups = Mapping[str, Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -52,37 +55,61 @@ class Stages:
         write_atomic(self.folder / f"{name}.json", json.dumps(record))
         self._checkpoint(name).unlink(missing_ok=True)
 
+    def forget(self, name: str) -> None:
+        """Drop one stage: what it found stands elsewhere by now."""
+        for path in self.folder.glob(f"{name}.*"):
+            path.unlink(missing_ok=True)
+
     def clear(self) -> None:
         """Forget everything: the generation is in the lineage."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def save_checkpoint(self, name: str, checkpoint: Checkpoint) -> None:
         """Keep the inside of a training, in place of an earlier one."""
-        tensors = {
-            f"{group}/{tensor}": value.detach().cpu().contiguous()
-            for group, values in checkpoint.groups.items()
-            for tensor, value in values.items()
-        }
         inside = {"step": checkpoint.step, "rows": checkpoint.rows}
-        manifest = json.dumps({"inside": inside, "sha256": digest_of(inside, tensors)})
-        write_atomic(self._checkpoint(name), save(tensors, metadata={"manifest": manifest}))
+        _write_groups(self._checkpoint(name), inside, checkpoint.groups)
 
     def load_checkpoint(self, name: str) -> Checkpoint | None:
         """The inside of a training that was stopped; None where there is none, or it is damaged."""
-        path = self._checkpoint(name)
-        groups: dict[str, dict[str, Tensor]] = {}
-        try:
-            with safe_open(path, framework="pt") as file:
-                manifest = json.loads(file.metadata()["manifest"])
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            if digest_of(manifest["inside"], tensors) != manifest["sha256"]:
-                return None
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError):
-            return None
-        for key, value in tensors.items():
-            group, _, tensor = key.partition("/")
-            groups.setdefault(group, {})[tensor] = value
-        return Checkpoint(manifest["inside"]["step"], manifest["inside"]["rows"], groups)
+        found = _read_groups(self._checkpoint(name))
+        return None if found is None else Checkpoint(found[0]["step"], found[0]["rows"], found[1])
+
+    def store_groups(self, name: str, groups: Groups) -> None:
+        """Keep further tensors of a stage; write them before the stage itself."""
+        _write_groups(self.folder / f"{name}.more.safetensors", {}, groups)
+
+    def recall_groups(self, name: str) -> dict[str, dict[str, Tensor]] | None:
+        """What `store_groups` kept; None where it is not there, or is damaged."""
+        found = _read_groups(self.folder / f"{name}.more.safetensors")
+        return None if found is None else found[1]
 
     def _checkpoint(self, name: str) -> Path:
         return self.folder / f"{name}.checkpoint.safetensors"
+
+
+def _write_groups(path: Path, inside: Mapping[str, Any], groups: Groups) -> None:
+    """Tensors by group and name in one file, with their SHA-256."""
+    tensors = {
+        f"{group}/{tensor}": value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for group, values in groups.items()
+        for tensor, value in values.items()
+    }
+    manifest = json.dumps({"inside": inside, "sha256": digest_of(inside, tensors)})
+    write_atomic(path, save(tensors, metadata={"manifest": manifest}))
+
+
+def _read_groups(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]] | None:
+    """What `_write_groups` wrote; None where it is not there, or is damaged."""
+    groups: dict[str, dict[str, Tensor]] = {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            manifest = json.loads(file.metadata()["manifest"])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        if digest_of(manifest["inside"], tensors) != manifest["sha256"]:
+            return None
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+        return None
+    for key, value in tensors.items():
+        group, _, tensor = key.partition("/")
+        groups.setdefault(group, {})[tensor] = value
+    return manifest["inside"], groups

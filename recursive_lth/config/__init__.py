@@ -1,0 +1,35 @@
+"""Every number of a run, as frozen dataclasses whose constructors check each value.
+
+Names of algorithms are plain strings here; `pick` looks them up in the dict at the foot of the
+module that holds them. `config_file` turns all this into TOML and back.
+"""
+
+from recursive_lth.config.checks import nearest, pick
+from recursive_lth.config.experiment import FORMAT, AnyExperiment, Experiment, TicketExperiment
+from recursive_lth.config.growth import Acceptance, Budget, Growth, GrowthStep, Space
+from recursive_lth.config.pruning import Pruning, moment_step
+from recursive_lth.config.tickets import Arm, Supermask, Tickets, Transfer
+from recursive_lth.config.training import Data, Start, Training
+
+__all__ = [
+    "FORMAT",
+    "Acceptance",
+    "AnyExperiment",
+    "Arm",
+    "Budget",
+    "Data",
+    "Experiment",
+    "Growth",
+    "GrowthStep",
+    "Pruning",
+    "Space",
+    "Start",
+    "Supermask",
+    "TicketExperiment",
+    "Tickets",
+    "Training",
+    "Transfer",
+    "moment_step",
+    "nearest",
+    "pick",
+]

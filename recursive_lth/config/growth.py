@@ -1,0 +1,104 @@
+"""Who decides how to grow, what counts as a winning ticket, and when a run stops."""
+
+import math
+from dataclasses import dataclass
+
+from recursive_lth.config.checks import within
+from recursive_lth.errors import InputError
+
+
+@dataclass(frozen=True)
+class GrowthStep:
+    """One growth: an operator, where (0 = input side, 1 = output side), how much, and how born."""
+
+    operator: str = "deepen"
+    place: float = 1.0
+    ratio: float = 0.2  # new units for each old one; unused by operators that add layers
+    initialisation: str = "preserving"
+    mask: str = "dense"
+
+    def __post_init__(self) -> None:
+        within("place", self.place, 0, 1)
+        within("ratio", self.ratio, 0, 16, open_low=True)
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a search may grow: lists of names and [low, high] intervals, the same at any depth."""
+
+    description: str = ""
+    operator: tuple[str, ...] = ("widen", "deepen")
+    place: tuple[float, float] = (0.0, 1.0)
+    ratio: tuple[float, float] = (0.1, 0.5)
+    initialisation: tuple[str, ...] = ("preserving",)
+    mask: tuple[str, ...] = ("dense",)
+
+    def __post_init__(self) -> None:
+        for name in ("operator", "initialisation", "mask"):
+            if not getattr(self, name):
+                raise InputError(f"space.{name} must name at least one choice")
+        for name, bounds, most in (("place", self.place, 1.0), ("ratio", self.ratio, 16.0)):
+            if not 0 <= bounds[0] <= bounds[1] <= most:
+                raise InputError(
+                    f"space.{name} must be [low, high] within [0, {most:g}], got {list(bounds)}"
+                )
+        if self.ratio[0] <= 0:
+            raise InputError(f"space.ratio must be above 0, got {list(self.ratio)}")
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Who decides how to grow, from how many candidates, and how long they train."""
+
+    policy: str = "tpe"
+    space: str = "mlp"  # a name in search_spaces/ or a file; its content becomes [space]
+    candidates: int = 4  # besides not growing
+    random_candidates: int = 6  # so many are drawn at random before a model of the past guides
+    judge_epochs: float = 1.0
+    rungs: int = 2  # a candidate is compared with earlier ones so many times on its way
+    epochs: float = 3.0  # training of the chosen one
+    schedule: tuple[GrowthStep, ...] = ()  # policy "fixed": these in turn
+
+    def __post_init__(self) -> None:
+        within("growth.candidates", self.candidates, 1, 10_000)
+        within("growth.random_candidates", self.random_candidates, 1, 10_000)
+        within("growth.judge_epochs", self.judge_epochs, 0, math.inf, open_low=True)
+        within("growth.rungs", self.rungs, 1, 1000)
+        within("growth.epochs", self.epochs, 0, math.inf, open_low=True)
+        if (self.policy == "fixed") != bool(self.schedule):
+            raise InputError(
+                "growth.schedule belongs to policy 'fixed', which needs it: for another policy "
+                "set growth.schedule=[]"
+            )
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """When a pruned network counts as a winning ticket: accurate and sparse enough.
+
+    Its validation accuracy may lie `margin` below the best accepted one's, its density must be at
+    most `max_density`.
+    """
+
+    margin: float = 0.005
+    max_density: float = 1.0
+
+    def __post_init__(self) -> None:
+        within("acceptance.margin", self.margin, 0, 1)
+        within("acceptance.max_density", self.max_density, 0, 1, open_low=True)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a run stops; 0 means no such bound. `patience` counts rejected tickets in a row."""
+
+    generations: int = 6
+    multiply_adds: float = 0.0
+    seconds: float = 0.0  # depends on the machine's speed, so it ends reproducibility
+    patience: int = 0
+
+    def __post_init__(self) -> None:
+        within("budget.generations", self.generations, 1, math.inf)
+        within("budget.multiply_adds", self.multiply_adds, 0, math.inf)
+        within("budget.seconds", self.seconds, 0, math.inf)
+        within("budget.patience", self.patience, 0, math.inf)

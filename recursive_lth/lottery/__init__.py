@@ -1,0 +1,1 @@
+"""Classic tickets: levels of pruning, replicates, arms, controls, and what they show."""

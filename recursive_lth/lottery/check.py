@@ -1,0 +1,109 @@
+"""Can an experiment of ticket finding be run as it stands? Asked before anything is written."""
+
+from recursive_lth.config import TicketExperiment, moment_step
+from recursive_lth.errors import InputError
+from recursive_lth.lottery.benches import Benches, target_data
+from recursive_lth.pruning.controls import CONTROLS
+from recursive_lth.pruning.scores import NEEDS_TALLY
+from recursive_lth.running import check
+from recursive_lth.training.loop import steps_in
+from recursive_lth.training.optimizer import OPTIMIZERS, at_last_rate
+
+
+def check_arm(name: str, arm: TicketExperiment, benches: Benches) -> None:
+    """Raise `InputError`, naming the arm and the cure, where it cannot be run."""
+    try:
+        _check_names(arm)
+        _check_moments(arm, benches)
+        _check_continuing(arm)
+        _check_supermask(arm)
+        _check_transfer(arm, benches)
+        if not arm.tickets.densities:
+            check.check_target(arm.pruning, benches.architecture(arm))
+    except InputError as error:
+        raise InputError(f"arm {name}: {error}") from None
+
+
+def _check_names(arm: TicketExperiment) -> None:
+    more: check.Wanted = [
+        *((CONTROLS, name, "tickets.controls entry") for name in arm.tickets.controls)
+    ]
+    if arm.transfer.optimizer:
+        more.append((OPTIMIZERS, arm.transfer.optimizer, "transfer.optimizer"))
+    if arm.supermask.method:
+        more.append((OPTIMIZERS, arm.supermask.optimizer, "supermask.optimizer"))
+    check.check_names(arm, more)
+
+
+def _check_moments(arm: TicketExperiment, benches: Benches) -> None:
+    per_epoch, recipe = benches.per_epoch(arm), arm.training
+    steps = steps_in(recipe.epochs, benches.samples(arm.data), recipe.batch_size)
+    back = arm.pruning.rewind_step(per_epoch)
+    check.check_moment("pruning.rewind", arm.pruning.rewind, back, steps)
+    if arm.tickets.score_at != "end":
+        at = moment_step(arm.tickets.score_at, per_epoch)
+        check.check_moment("tickets.score_at", arm.tickets.score_at, at, steps)
+        if arm.pruning.score in NEEDS_TALLY:
+            raise InputError(
+                f"{arm.pruning.score} adds up a whole training: set tickets.score_at=end"
+            )
+
+
+def _check_continuing(arm: TicketExperiment) -> None:
+    pruning, tickets = arm.pruning, arm.tickets
+    if pruning.rewind == "fine_tune":
+        at_last_rate(arm.training, 2)
+        if pruning.epochs == 0:
+            raise InputError("pruning.rewind=fine_tune needs pruning.epochs above 0")
+    draws_last = tickets.score_at == "end" and not tickets.early_bird
+    if pruning.rewind == "none" and pruning.epochs == 0 and draws_last:
+        raise InputError(
+            "pruning.rewind=none with pruning.epochs=0 leaves nothing to train: set "
+            "pruning.epochs, or rewind"
+        )
+    if pruning.granularity == "unit" and pruning.pruned != "zero":
+        raise InputError(
+            "pruning.pruned fills the places of single weights, units leave none: set "
+            "pruning.pruned=zero"
+        )
+    if tickets.densities and pruning.kept_of:
+        raise InputError(
+            f"pruning.granularity {pruning.granularity} sets the density itself: leave "
+            "tickets.densities empty"
+        )
+    if tickets.densities and pruning.output_rate is not None:
+        raise InputError(
+            "tickets.densities name how much remains, pruning.output_rate how much goes: leave one "
+            "of them out"
+        )
+    if pruning.basis != "identity" and pruning.granularity != "weight":
+        raise InputError(
+            f"in the basis {pruning.basis} single coefficients are cut: set "
+            "pruning.granularity=weight"
+        )
+
+
+def _check_supermask(arm: TicketExperiment) -> None:
+    if not arm.supermask.method:
+        return
+    if not arm.tickets.densities:
+        raise InputError("supermasks need tickets.densities: at which densities to look for them")
+    if arm.pruning.scope == "global" or arm.pruning.granularity != "weight":
+        raise InputError(
+            "supermasks keep a share of single weights in each layer: set pruning.scope to "
+            "per_layer, uniform_plus or erk, and pruning.granularity=weight"
+        )
+    if arm.pruning.basis != "identity" or arm.tickets.early_bird or arm.transfer.is_wanted:
+        raise InputError("supermasks have no basis, early_bird or transfer: leave those out")
+
+
+def _check_transfer(arm: TicketExperiment, benches: Benches) -> None:
+    if not arm.transfer.is_wanted:
+        return
+    here, there = benches.dataset(arm.data), benches.dataset(target_data(arm))
+    if here.sample_shape != there.sample_shape or here.classes != there.classes:
+        raise InputError(
+            f"a ticket from {here.name} ({here.sample_shape}, {here.classes} classes) does not fit "
+            f"{there.name} ({there.sample_shape}, {there.classes} classes): choose data of one "
+            "shape, and as many transfer.classes"
+        )

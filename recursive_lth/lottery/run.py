@@ -1,0 +1,180 @@
+"""A whole run of ticket finding: replicates, arms, levels, controls; resume; summary."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import recursive_lth
+from recursive_lth.config import TicketExperiment
+from recursive_lth.config_file import arms_of
+from recursive_lth.lottery.benches import Benches
+from recursive_lth.lottery.check import check_arm
+from recursive_lth.lottery.critical import critical_of
+from recursive_lth.lottery.levels import Level, Shared, levels, moments_of
+from recursive_lth.lottery.plan import has_controls, levels_of, trainings_of
+from recursive_lth.lottery.progress import LevelProgress
+from recursive_lth.lottery.rivals import rivals, run_rival, transfers
+from recursive_lth.lottery.summary import summarise
+from recursive_lth.lottery.supermasks import supermask_levels
+from recursive_lth.lottery.trial import Line
+from recursive_lth.lottery.weight_samples import sampled
+from recursive_lth.pruning.scores import NEEDS_TALLY
+from recursive_lth.running.clock import Clock
+from recursive_lth.running.job import Bench
+from recursive_lth.running.progress import Meter, Watch
+from recursive_lth.running.run_folder import Resume, RunFolder, check_origin, opened, run_folder
+from recursive_lth.running.stages import Stages
+from recursive_lth.training import device as devices
+
+
+def prune(
+    experiment: TicketExperiment,
+    *,
+    data_dir: Path | None = None,
+    out: Path = Path("runs"),
+    device: str = "auto",
+    resume: Resume = "auto",
+    watch: Watch | None = None,
+) -> Iterator[Line]:
+    """Classic ticket finding: yield the line of each trained network once it is on disk.
+
+    A run that was stopped goes on where it stood, with the same bits; a finished one yields its
+    stored lines and computes nothing. While it runs, PyTorch's number of threads is pinned. Each
+    network is evaluated on the test data once it is trained; nothing is selected by them.
+
+    Raises `InputError` where the experiment, data, device or folder cannot be used.
+    """
+    arms = arms_of(experiment)
+    where = devices.choose(device)
+    benches = Benches(data_dir, where)
+    stored = run_folder(experiment, out)
+    if resume != "never" and stored.is_finished:
+        if stored.has_origin and any(Path(arm.data.name).is_file() for arm in arms.values()):
+            check_origin(stored, {"data": benches.digest(arms)})
+        shutil.rmtree(stored.work, ignore_errors=True)
+        yield from stored.lines()
+        return
+    for name, arm in arms.items():
+        check_arm(name, arm, benches)
+    with opened(experiment, out, resume) as folder:
+        made_by = {"torch": torch.__version__, "recursive_lth": recursive_lth.__version__}
+        check_origin(folder, {"data": benches.digest(arms), "device": where.type, **made_by})
+        work = _Work(experiment, arms, benches, folder, watch)
+        yield from work.lines()
+        summarise(folder, experiment, work.found, where.type, work.clock)
+        shutil.rmtree(folder.work, ignore_errors=True)
+
+
+class _Work:
+    """The lines found so far, and what computes the next; lives as long as the run."""
+
+    def __init__(
+        self,
+        experiment: TicketExperiment,
+        arms: Mapping[str, TicketExperiment],
+        benches: Benches,
+        folder: RunFolder,
+        watch: Watch | None,
+    ) -> None:
+        self.arms, self.benches, self.folder = arms, benches, folder
+        self.replicates = range(experiment.tickets.replicates)
+        self.clock, self.stages = Clock(), Stages(folder.work / "stages")
+        self.planned = {
+            name: trainings_of(arm, benches.architecture(arm)) for name, arm in arms.items()
+        }
+        parts = [epochs for _ in self.replicates for name in arms for epochs in self.planned[name]]
+        self.meter = Meter(watch, parts, LevelProgress())
+        self.known = {_key(line): line for line in folder.lines()}
+        self.found: list[Line] = []
+
+    def lines(self) -> Iterator[Line]:
+        """Every line in turn; what an earlier process found is recalled."""
+        for replicate in self.replicates:
+            mark = self.folder.work / f"replicate-{replicate}.done"
+            if mark.exists():
+                old = [line for line in self.known.values() if line["replicate"] == replicate]
+                self.found += old
+                yield from old
+                continue
+            for number, (name, arm) in enumerate(self.arms.items()):
+                earlier = [*self.planned] * replicate + [*self.planned][:number]
+                part = sum(len(self.planned[other]) for other in earlier)
+                for line in self._arm(replicate, name, arm, part):
+                    self.found.append(line)
+                    self.folder.write_lines(self.found)
+                    yield line
+            mark.touch()
+            self.stages.clear()
+            self.benches.forget()
+
+    def _arm(self, replicate: int, name: str, arm: TicketExperiment, part: int) -> Iterator[Line]:
+        """The lines of one arm in one replicate."""
+        architecture = self.benches.architecture(arm)
+        arm = replace(arm, seed=arm.seed + replicate)
+        place = {
+            "replicate": replicate,
+            "replicates": len(self.replicates),
+            "seed": arm.seed,
+            "arm": name,
+            "levels": levels_of(arm, architecture),
+        }
+        find = supermask_levels if arm.supermask.method else levels
+        with devices.pinned(arm.training.threads):
+            bench = self.benches.bench(arm, self.stages, self.meter, self.clock)
+            first: Level | None = None
+            last: Level | None = None
+            for level in find(bench, place, self._shared(arm, part)):
+                first = first or level
+                yield self._keep(bench, level, is_first=level is first)
+                if last is not None and arm.tickets.keep == "last":
+                    self.folder.ticket(last.ticket.digest).unlink(missing_ok=True)
+                last = level
+                yield from self._beside(bench, level, first)
+
+    def _keep(self, bench: Bench[TicketExperiment], level: Level, *, is_first: bool) -> Line:
+        """The line of a level with what else was asked about it; its ticket's file is written."""
+        tickets = bench.experiment.tickets
+        line = dict(level.line)
+        if is_first and tickets.critical_compression:
+            line["critical"] = critical_of(bench, level)
+        if tickets.weight_samples:
+            line["weight_samples"] = sampled(bench, level)
+        with self.clock.inside("saving"):
+            level.ticket.save(self.folder.ticket(level.ticket.digest))
+        return line
+
+    def _beside(self, bench: Bench[TicketExperiment], level: Level, first: Level) -> Iterator[Line]:
+        """Controls and transfers of a level, those on disk as they stand there."""
+        arm, dense = bench.experiment, first.ticket.cost
+        if level.line["is_diverged"] or not has_controls(arm, int(level.line["level"])):
+            return
+        for trial in rivals(bench, level):
+            yield self.known.get(_key(trial.place)) or run_rival(bench, trial, dense)
+        if arm.transfer.is_wanted:
+            there = self.benches.target(arm, self.stages, self.meter, self.clock)
+            for trial in transfers(bench, there, level):
+                yield self.known.get(_key(trial.place)) or run_rival(there, trial, dense)
+
+    def _shared(self, arm: TicketExperiment, part: int) -> Shared:
+        """What level 0 keeps so that every arm that begins as this one can go on from it."""
+        alike = [other for other in self.arms.values() if _beginning(other) == _beginning(arm)]
+        moments: set[int] = set()
+        for other in alike:
+            per_epoch = self.benches.per_epoch(other)
+            moments |= moments_of(other, per_epoch)
+        tallies = any(other.pruning.score in NEEDS_TALLY for other in alike)
+        return Shared(tuple(sorted(moments)), tallies, part)
+
+
+def _beginning(arm: TicketExperiment) -> Any:
+    """What decides the training of level 0."""
+    return arm.data, arm.start, arm.training, arm.tickets.look_every, arm.pruning.basis
+
+
+def _key(line: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Where a line stands in its run."""
+    return line["replicate"], line["arm"], line["level"], line["variant"]

@@ -1,0 +1,150 @@
+"""One training of a ticket or a control inside a run, and the line that is written about it."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from recursive_lth.architecture.cost import Cost
+from recursive_lth.config import TicketExperiment, Training
+from recursive_lth.files import canonical_json
+from recursive_lth.running.fit import Fitted, Stop
+from recursive_lth.running.job import Bench, Job
+from recursive_lth.running.train import train
+from recursive_lth.ticket.masks import counts
+from recursive_lth.ticket.ticket import Ticket, digest_of
+from recursive_lth.training.evaluate import evaluate
+from recursive_lth.training.lens import Lens
+from recursive_lth.training.loop import State, steps_in
+
+Line = dict[str, Any]
+NOT_WRITTEN = ("replicates", "levels")  # of a job's place: they stand nowhere in its line
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A network about to be trained: where in the run, from which step to which, on what seed."""
+
+    ticket: Ticket
+    place: Mapping[str, Any]  # replicate, seed, arm, level, variant
+    recipe: Training
+    steps: int
+    seed: int
+    start: int = 0
+    state: State | None = None
+    keep_at: tuple[int, ...] = ()
+    tallies: bool = False
+    stops_by: str = ""  # names what else may stop it, for it is then another training
+    lens: Lens | None = None
+    read_by: str = ""  # names the lens
+
+
+def run_trial(
+    bench: Bench[TicketExperiment], trial: Trial, should_stop: Stop | None = None
+) -> Fitted:
+    """Train it, or recall it: two trials that are alike are one training."""
+    job = Job(
+        stage_of(bench, trial),
+        trial.recipe,
+        trial.steps,
+        trial.seed,
+        place={key: value for key, value in trial.place.items() if key != "seed"},
+        marks=marks_of(bench, trial.recipe, trial.steps),
+        start=trial.start,
+        state=trial.state or {},
+        keep_at=trial.keep_at,
+        keeps_best=True,
+        keeps_end=bool(trial.stops_by),
+        tallies=trial.tallies,
+        is_restartable=not trial.stops_by,
+        lens=trial.lens,
+    )
+    return train(bench, trial.ticket, job, should_stop)
+
+
+def marks_of(bench: Bench[TicketExperiment], recipe: Training, steps: int) -> tuple[int, ...]:
+    """The steps at which the validation data are looked at."""
+    every = bench.experiment.tickets.look_every or steps_in(
+        1, len(bench.batches), recipe.batch_size
+    )
+    return tuple(range(every, steps + 1, every))
+
+
+def describe(
+    bench: Bench[TicketExperiment],
+    trial: Trial,
+    fitted: Fitted,
+    dense: Cost,
+    *,
+    spent_before: int,
+) -> Line:
+    """The line of levels.jsonl: what the network is, how it trained, how it does."""
+    ticket, split = fitted.ticket, bench.split
+    read = ticket.reading(split.test.images.device)
+    here = {n: t.to(split.test.images.device) for n, t in ticket.weights.items()}
+    with bench.clock.inside("evaluation"):
+        final = evaluate(ticket.architecture, read(here), split.validation)
+        tested = evaluate(ticket.architecture, read(here), split.test)
+        early = tested
+        if fitted.best:
+            best = {n: t.to(split.test.images.device) for n, t in fitted.best.items()}
+            early = evaluate(ticket.architecture, read(best), split.test)
+    looked = [row for row in fitted.rows if row["val_loss"] is not None]
+    least = min(looked, key=lambda row: (row["val_loss"], row["step"]), default=None)
+    remaining = counts(ticket.masks)
+    return {
+        **{key: value for key, value in trial.place.items() if key not in NOT_WRITTEN},
+        "density": ticket.cost.remaining_weights / dense.weights,
+        "remaining_weights": ticket.cost.remaining_weights,
+        "weights": dense.weights,
+        "depth": ticket.architecture.depth,
+        "multiply_adds": dense.multiply_adds,
+        "remaining_multiply_adds": ticket.cost.remaining_multiply_adds,
+        "layers": {
+            name.removesuffix(".weight"): {
+                "weights": ticket.masks[name].numel(),
+                "remaining": remaining[name],
+            }
+            for name in ticket.architecture.prunable
+        },
+        "is_collapsed": min(remaining.values()) == 0,
+        "steps": fitted.steps,
+        "early_stop_step": least["step"] if least else 0,
+        "val_accuracy": final.accuracy,
+        "val_loss": final.loss if fitted.rows and not fitted.is_diverged else None,
+        "val_calibrated_loss": final.calibrated_loss if not fitted.is_diverged else None,
+        "test_accuracy": tested.accuracy,
+        "early_stop_test_accuracy": early.accuracy,
+        "test_samples": tested.samples,
+        "training_multiply_adds": fitted.cost,
+        "finding_multiply_adds": spent_before + fitted.cost,
+        "drawn_at": None,
+        "curve": [
+            {key: row[key] for key in ("step", "val_loss", "val_accuracy")} for row in fitted.rows
+        ],
+        "weight_samples": None,
+        "is_diverged": fitted.is_diverged,
+        "digest": ticket.digest,
+        "parent": trial.ticket.digest,
+        "seconds": fitted.seconds,
+    }
+
+
+def stage_of(bench: Bench[TicketExperiment], trial: Trial) -> str:
+    """A name that two trainings share iff everything that decides their bits is the same."""
+    state = {f"{kind}/{n}": t for kind, ts in (trial.state or {}).items() for n, t in ts.items()}
+    inputs = {
+        "ticket": replace(trial.ticket, parent="", provenance=None).digest,
+        "state": digest_of({}, {name: t.contiguous() for name, t in state.items()}),
+        "data": asdict(bench.experiment.data),
+        "split": bench.experiment.seed,
+        "recipe": asdict(trial.recipe),
+        "steps": [trial.start, trial.steps],
+        "seed": trial.seed,
+        "marks": marks_of(bench, trial.recipe, trial.steps),
+        "keep_at": trial.keep_at,
+        "tallies": trial.tallies,
+        "stops_by": trial.stops_by,
+        "read_by": trial.read_by,
+    }
+    return f"training-{hashlib.sha256(canonical_json(inputs).encode()).hexdigest()[:24]}"

@@ -1,0 +1,126 @@
+"""The one door to pruning: the ticket after the next round, whatever is cut and however."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from recursive_lth.architecture.cost import size
+from recursive_lth.architecture.graph import Architecture
+from recursive_lth.config import Pruning, pick
+from recursive_lth.errors import InputError
+from recursive_lth.pruning.evidence import Evidence, Score
+from recursive_lth.pruning.n_of_m import prune_n_of_m
+from recursive_lth.pruning.prune import prune
+from recursive_lth.pruning.schedule import next_round, scheduled, toward
+from recursive_lth.pruning.scores import SCORE_ROUNDS, SCORES
+from recursive_lth.pruning.units import lowest_units, moved, remove_units, unit_scores
+from recursive_lth.ticket.morph import Morph
+from recursive_lth.ticket.ticket import Ticket
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A cut ticket; where units were removed, the morph that it shrank by."""
+
+    ticket: Ticket
+    morph: Morph | None = None
+
+    def moved(self, state: Mapping[str, Mapping[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
+        """An optimizer's state for the cut ticket; counts of steps have no axes and stay."""
+        if self.morph is None:
+            return {kind: dict(tensors) for kind, tensors in state.items()}
+        change = self.morph
+        return {
+            kind: dict(tensors) if kind == "step" else moved(tensors, change)
+            for kind, tensors in state.items()
+        }
+
+
+def cut(
+    ticket: Ticket,
+    pruning: Pruning,
+    evidence: Evidence,
+    *,
+    start: Architecture,
+    done: int,
+    density: float | None = None,
+    score: Score | None = None,
+) -> Cut | None:
+    """The ticket after the round that follows `done` others; None where nothing is left to cut.
+
+    With a `density` exactly round(density * weights of `start`) weights remain (of units: so many
+    of its free ones); without, rate and schedule decide. `score` stands in for `pruning.score`.
+    Raises `InputError` where that cannot be, naming the cure.
+    """
+    if score is None:
+        score = pick(SCORES, pruning.score, "score")
+    if pruning.granularity == "unit":
+        return _cut_units(ticket, pruning, score, evidence, start, done, density)
+    if pruning.kept_of:
+        if done:
+            return None
+        scores = score(ticket, evidence)
+        return Cut(prune_n_of_m(ticket, scores, pruning.kept_of, pruning.group))
+    if density is None:
+        groups = next_round(ticket, pruning, done=done)
+    else:
+        whole = sum(size(start, name) for name in start.prunable)
+        groups = toward(ticket, pruning, round(density * whole))
+    if not groups and density is None:
+        return None
+    rounds = pruning.score_rounds or SCORE_ROUNDS.get(pruning.score, 1)
+    smaller = prune(ticket, score, groups, evidence, floor=pruning.layer_floor, rounds=rounds)
+    return Cut(smaller)
+
+
+def _cut_units(
+    ticket: Ticket,
+    pruning: Pruning,
+    score: Score,
+    evidence: Evidence,
+    start: Architecture,
+    done: int,
+    density: float | None,
+) -> Cut | None:
+    scores = unit_scores(ticket.architecture, ticket.masks, score(ticket, evidence))
+    if pruning.scope == "global":
+        remove: int | dict[str, int] = _units_to_remove(
+            sum(map(len, scores.values())), _free_units(start), pruning, done, density
+        )
+        total = remove
+    elif pruning.scope == "per_layer":
+        remove = {
+            s: _units_to_remove(len(score), start.widths[s], pruning, done, density)
+            for s, score in scores.items()
+        }
+        total = sum(remove.values())
+    else:
+        raise InputError(
+            f"pruning.scope {pruning.scope} shares out weights: with pruning.granularity unit use "
+            "global or per_layer"
+        )
+    if total == 0 and density is None:
+        return None
+    return Cut(*remove_units(ticket, lowest_units(scores, remove)))
+
+
+def _units_to_remove(
+    units: int, whole: int, pruning: Pruning, done: int, density: float | None
+) -> int:
+    """How many of `units` go, where the start had `whole`; each symbol's last unit stays."""
+    if density is not None:
+        return max(0, min(units - 1, units - round(density * whole)))
+    rounds = 1 if pruning.schedule == "one_shot" else pruning.rounds
+    if rounds and done >= rounds:
+        return 0
+    goal = max(1, round(pruning.target_density * whole))
+    if goal >= units:
+        return 0
+    if pruning.schedule != "iterative":
+        return units - scheduled(pruning.schedule, units, goal, done=done, rounds=rounds)
+    return min(units - goal, max(1, round(pruning.rate * units)))
+
+
+def _free_units(architecture: Architecture) -> int:
+    return sum(architecture.widths[symbol] for symbol in architecture.free_symbols)

@@ -1,0 +1,99 @@
+"""One training of one ticket inside a run: looks at validation data, early stop, cost."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+from torch import Tensor
+
+from recursive_lth.architecture.cost import training_cost
+from recursive_lth.running.inside import Inside
+from recursive_lth.running.job import Bench, Job, Kept, Row
+from recursive_lth.ticket.ticket import Ticket
+from recursive_lth.training.lens import lens_of
+from recursive_lth.training.loop import Step, training
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained ticket, its curve and cost, and what the job asked to keep."""
+
+    ticket: Ticket
+    rows: list[Row]
+    steps: int  # taken in this training, without those before `start`
+    cost: int
+    is_diverged: bool
+    kept: dict[int, Kept] = field(default_factory=dict)  # by step
+    best: dict[str, Tensor] = field(default_factory=dict)
+    tally: dict[str, Tensor] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+Stop = Callable[[list[Row], Step], bool]
+
+
+def fit(bench: Bench[Any], ticket: Ticket, job: Job, should_stop: Stop | None = None) -> Fitted:
+    """Train a ticket to step `job.steps`, from its checkpoint where there is one.
+
+    `should_stop` is asked at every look at the validation data but the last. A training whose
+    validation loss is not finite has diverged and hands back the ticket it was given.
+    """
+    per_epoch = bench.per_epoch(job.recipe)
+    batch_size = min(job.recipe.batch_size, len(bench.batches))
+    marks = {*(job.marks or range(per_epoch, job.steps, per_epoch)), job.steps}
+    device = bench.batches.images.device
+    lens = job.lens or lens_of(ticket, device)
+    inside = Inside(bench, ticket, job, lens)
+    bench.meter.tell(
+        **job.place,
+        step=0,
+        steps=job.steps,
+        loss=None,
+        remaining_weights=ticket.cost.remaining_weights,
+        depth=ticket.architecture.depth,
+    )
+    began = perf_counter()
+    bench.clock.start("training")
+    is_finite = True
+    for step in training(
+        ticket.architecture,
+        inside.weights,
+        ticket.masks,
+        bench.batches,
+        job.recipe,
+        steps=job.steps,
+        seed=job.seed,
+        start=inside.step,
+        state=inside.state,
+        lens=lens,
+        tally=inside.tally,
+    ):
+        inside.add(step)
+        if step.number not in marks:
+            continue
+        is_finite = inside.look(step)
+        is_last = step.number == job.steps
+        if not is_finite or (should_stop and not is_last and should_stop(inside.rows, step)):
+            break
+        if job.is_restartable and not is_last and step.number % per_epoch == 0:
+            inside.save(step)
+    bench.clock.stop()
+    taken = inside.step - job.start
+    bench.meter.trained(taken / per_epoch)
+    spent = training_cost(ticket.cost.remaining_multiply_adds, taken * batch_size)
+    if not is_finite:
+        return Fitted(ticket, inside.rows, taken, spent, True, seconds=perf_counter() - began)
+    if job.keeps_end:
+        inside.keep_end()
+    return Fitted(
+        inside.trained(),
+        inside.rows,
+        taken,
+        spent,
+        False,
+        inside.kept,
+        inside.best,
+        inside.total(),
+        perf_counter() - began,
+    )

@@ -1,0 +1,98 @@
+"""What one training is asked to do, and what every training of a run shares."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from torch import Tensor
+
+from recursive_lth.config import AnyExperiment, Training
+from recursive_lth.running.clock import Clock
+from recursive_lth.running.progress import Meter
+from recursive_lth.running.stages import Stages
+from recursive_lth.training.batches import Batches
+from recursive_lth.training.lens import Lens
+from recursive_lth.training.loop import State, steps_in
+from recursive_lth.training.split import Split
+
+Row = dict[str, Any]  # a line of metrics.jsonl
+E = TypeVar("E", bound=AnyExperiment)
+
+
+@dataclass(frozen=True)
+class Bench(Generic[E]):
+    """What every training of a run shares."""
+
+    experiment: E
+    split: Split
+    batches: Batches
+    stages: Stages
+    meter: Meter
+    clock: Clock
+
+    def per_epoch(self, recipe: Training) -> int:
+        """The steps of one epoch."""
+        return steps_in(1, len(self.batches), recipe.batch_size)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: its name within the run, its recipe, length and seed.
+
+    `labels` stand in every row of its curve, `place` is told to the watcher. The validation data
+    are looked at after each epoch, or at the `marks` alone (numbers of steps). The training begins
+    at step `start` with the optimizer's `state` there. `keep_at` asks for copies of weights and
+    optimizer after these steps, `keeps_best` for the weights of least validation loss, and
+    `tallies` for the sum of -w * g.
+    """
+
+    name: str
+    recipe: Training
+    steps: int
+    seed: int
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    place: Mapping[str, Any] = field(default_factory=dict)
+    marks: tuple[int, ...] = ()
+    start: int = 0
+    state: State = field(default_factory=dict)
+    keep_at: tuple[int, ...] = ()
+    keeps_best: bool = False
+    keeps_end: bool = False  # weights and optimizer at the last step too
+    tallies: bool = False
+    is_restartable: bool = True  # leaves checkpoints; False where `should_stop` remembers
+    lens: Lens | None = None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Weights, statistics and optimizer in the middle of a training."""
+
+    weights: dict[str, Tensor]
+    state: State
+
+
+def rungs_of(epochs: float, rungs: int, bench: Bench[Any], recipe: Training) -> tuple[int, ...]:
+    """The steps at which candidates are compared: equal parts of their short training."""
+    steps = steps_in(epochs, len(bench.batches), recipe.batch_size)
+    return tuple(sorted({max(1, round(steps * (i + 1) / rungs)) for i in range(rungs)}))
+
+
+def kept_groups(kept: Mapping[int, Kept]) -> dict[str, dict[str, Tensor]]:
+    """What was kept, as named groups of tensors: `kept-500` and `kept-500-exp_avg`."""
+    groups = {}
+    for step, inside in kept.items():
+        groups[f"kept-{step}"] = inside.weights
+        groups |= {f"kept-{step}-{kind}": tensors for kind, tensors in inside.state.items()}
+    return groups
+
+
+def take_kept(groups: dict[str, dict[str, Tensor]]) -> dict[int, Kept]:
+    """What `kept_groups` has put into the groups, taken out of them."""
+    kept: dict[int, Kept] = {}
+    for name in sorted(name for name in groups if name.startswith("kept-")):
+        step, _, kind = name.removeprefix("kept-").partition("-")
+        if kind:
+            kept[int(step)].state[kind] = groups.pop(name)
+        else:
+            kept[int(step)] = Kept(groups.pop(name), {})
+    return kept
