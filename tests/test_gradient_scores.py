@@ -101,7 +101,11 @@ def test_snip_is_the_size_of_slope_times_weight(name: str, basis: str) -> None:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_grasp_is_signed_weight_times_hessian_times_gradient(name: str) -> None:
-    """Hg is the gradient of half the squared norm of g, here by finite differences."""
+    """Hg is the gradient of half the squared norm of g, here by finite differences.
+
+    Flow is what training can follow, so g is that of the remaining weights alone; a third of each
+    tensor is pruned here, and the gradient at those places is far from 0.
+    """
     ticket = build(name, NETWORKS[name])
     prunable = list(ticket.architecture.prunable)
 
@@ -109,7 +113,8 @@ def test_grasp_is_signed_weight_times_hessian_times_gradient(name: str) -> None:
         leaves = {n: t.clone().requires_grad_(n in prunable) for n, t in live.items()}
         loss = loss_of(ticket, leaves, TEMPERATURE)
         gradients = torch.autograd.grad(loss, [leaves[n] for n in prunable])
-        return float(sum((g.square().sum() for g in gradients), torch.tensor(0.0))) / 2
+        flow = [g[ticket.masks[n]] for n, g in zip(prunable, gradients, strict=True)]
+        return float(torch.cat(flow).square().sum()) / 2
 
     scores = SCORES["grasp"](ticket, evidence())
     slope = slopes(ticket, half_square)
@@ -155,13 +160,33 @@ def test_synflow_is_the_flow_through_a_weight(name: str) -> None:
 def test_synflow_is_conserved_from_layer_to_layer() -> None:
     """Without biases and norms R is linear in each layer, so the scores of each layer sum to R.
 
-    Tanaka et al. (2020), theorem 1.
+    The conservation law of Tanaka et al. (2020).
     """
     ticket = build("mlp", (4, 3))
     bare = {n: torch.zeros_like(t) if n.endswith("bias") else t for n, t in ticket.weights.items()}
     scores = SCORES["synflow"](replace(ticket, weights=bare), Evidence(torch.Generator()))
     totals = [float(score.sum()) for score in scores.values()]
     assert totals == pytest.approx([totals[0]] * len(totals), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_synflow_takes_the_size_of_what_fills_pruned_places(name: str) -> None:
+    """A filled ticket runs as a dense one that holds the rewind values where it is pruned.
+
+    So the scores of its remaining weights are that dense ticket's, every tensor positive.
+    """
+    ticket = replace(build(name, NETWORKS[name]), is_filled=True)
+    whole = {n: ticket.weights[n].where(m, ticket.rewind[n]) for n, m in ticket.masks.items()}
+    dense = replace(
+        ticket,
+        weights=ticket.weights | whole,
+        masks={n: torch.ones_like(m) for n, m in ticket.masks.items()},
+        is_filled=False,
+    )
+    found, wanted = (SCORES["synflow"](t, Evidence(torch.Generator())) for t in (ticket, dense))
+    for tensor, mask in ticket.masks.items():
+        assert bool((wanted[tensor][mask] > 0).any())
+        torch.testing.assert_close(found[tensor][mask], wanted[tensor][mask], rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("score", SCORES)
@@ -176,6 +201,7 @@ def test_every_score_on_every_network(score: str, name: str, basis: str) -> None
     for tensor in ticket.architecture.prunable:
         one, other = (scores[tensor] for scores in seen)
         assert tuple(one.shape) == ticket.architecture.shape(tensor)
+        assert one.dtype.is_floating_point
         assert one.device.type == "cpu"
         assert not one.requires_grad
         assert bool(one.isfinite().all())

@@ -28,10 +28,12 @@ def test_the_python_runs_as_it_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (code,) = blocks("python")
-    exec(compile(code, str(README), "exec"), {})  # noqa: S102 (README is ours)
-    assert "Linear" in capsys.readouterr().out
-    assert len(list(tmp_path.glob("runs/*/report.html"))) == 1
+    for code in blocks("python"):
+        exec(compile(code, str(README), "exec"), {})  # noqa: S102 (README is ours)
+    said = capsys.readouterr().out
+    assert "Linear" in said
+    assert "shuffled_mask" in said
+    assert len(list(tmp_path.glob("runs/*/report.html"))) == 2
 
 
 def test_every_command_parses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

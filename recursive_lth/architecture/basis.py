@@ -26,17 +26,25 @@ def _same(tensor: Tensor) -> Tensor:
 
 @lru_cache(maxsize=64)
 def cosines(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The orthonormal DCT-II matrix (size, size): row k is the cosine of frequency k."""
-    k = torch.arange(size, dtype=torch.float64)[:, None]
-    n = torch.arange(size, dtype=torch.float64)[None, :]
-    matrix = torch.cos(pi * (n + 0.5) * k / size) * (2 / size) ** 0.5
-    matrix[0] /= 2**0.5
-    found: Tensor = matrix.to(device, dtype)
+    """The orthonormal DCT-II matrix (size, size): row k is the cosine of frequency k.
+
+    It is kept for later calls, which may want a gradient: so never an inference tensor.
+    """
+    with torch.inference_mode(False):
+        k = torch.arange(size, dtype=torch.float64)[:, None]
+        n = torch.arange(size, dtype=torch.float64)[None, :]
+        matrix = torch.cos(pi * (n + 0.5) * k / size) * (2 / size) ** 0.5
+        matrix[0] /= 2**0.5
+        found: Tensor = matrix.to(device, dtype)
     return found
 
 
 def dct(tensor: Tensor) -> Tensor:
-    """The orthonormal DCT-II of a tensor along every axis."""
+    """The orthonormal DCT-II of a tensor along every axis, units and channels as well as pixels.
+
+    Generalised tickets prune in a basis of the parameter space (Alabdulmohsin et al. 2021, arXiv
+    2107.06825), the DCT among them; that every axis is transformed is our choice.
+    """
     for axis, size in enumerate(tensor.shape):
         matrix = cosines(size, tensor.dtype, tensor.device)
         tensor = torch.tensordot(tensor, matrix, dims=([axis], [1])).movedim(-1, axis)

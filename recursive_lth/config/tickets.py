@@ -51,7 +51,7 @@ class Tickets:
         within("tickets.look_every", self.look_every, 0, math.inf)
         within("tickets.weight_samples", self.weight_samples, 0, math.inf)
         for level in self.control_levels:
-            within("tickets.control_levels", level, 0, math.inf)
+            within("tickets.control_levels", level, 1, math.inf)
         one_of("tickets.keep", self.keep, KEEP)
         if self.early_bird and self.score_at != "end":
             raise InputError(

@@ -8,6 +8,7 @@ from typing import Any
 Line = Mapping[str, Any]
 Number = dict[str, Any]  # mean, sd (None for one replicate) and n
 TICKET = "ticket"
+TRANSFER = "transfer"
 CONFIDENCE = 0.95
 AVERAGED = ("val_accuracy", "test_accuracy", "early_stop_step", "early_stop_test_accuracy")
 
@@ -33,6 +34,9 @@ def aggregate(lines: Iterable[Line]) -> list[dict[str, Any]]:
             "remaining_weights": fmean(line["remaining_weights"] for line in some),
             "n": len(some),
             **{key: average(line[key] for line in some) for key in AVERAGED},
+            "weight_samples": average(
+                (line.get("weight_samples") or {}).get("mean") for line in some
+            ),
             "collapsed": sum(line["is_collapsed"] for line in some),
             "diverged": sum(line["is_diverged"] for line in some),
             "training_multiply_adds": fmean(line["training_multiply_adds"] for line in some),
@@ -48,27 +52,27 @@ def pairs(lines: Sequence[Line]) -> list[dict[str, Any]]:
     """Ticket minus rival in test accuracy, paired over replicates: one row an arm, level, rival.
 
     What is trained elsewhere (`transfer`) is itself the ticket of its controls (`transfer_reinit`).
+    `density` is the tickets', whatever the rival's; a rival whose ticket is missing has no pair.
     """
-    tickets = {_place(line): line for line in lines}
+    places = {_place(line): line for line in lines}
     rows = []
     for (arm, level, variant), some in _grouped(
-        (line for line in lines if line["variant"] not in {TICKET, "transfer"}),
+        (line for line in lines if line["variant"] not in {TICKET, TRANSFER}),
         lambda line: (line["arm"], line["level"], line["variant"]),
     ):
-        base = "transfer" if variant.startswith("transfer_") else TICKET
-        both = [(tickets.get((*_place(line)[:3], base)), line) for line in some]
-        differences = [
-            ticket["test_accuracy"] - line["test_accuracy"] for ticket, line in both if ticket
-        ]
-        if differences:
+        base = TRANSFER if variant.startswith(f"{TRANSFER}_") else TICKET
+        both = [(places.get((*_place(line)[:3], base)), line) for line in some]
+        matched = [(ticket, line) for ticket, line in both if ticket is not None]
+        if matched:
+            differences = [t["test_accuracy"] - line["test_accuracy"] for t, line in matched]
             rows.append(
                 {
                     "arm": arm,
                     "level": level,
-                    "density": fmean(line["density"] for line in some),
+                    "density": fmean(ticket["density"] for ticket, _ in matched),
                     "variant": variant,
                     "difference": interval(differences),
-                    "wins": sum(d > 0 for d in differences),
+                    "wins": sum(difference > 0 for difference in differences),
                     "n": len(differences),
                 }
             )

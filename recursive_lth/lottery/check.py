@@ -66,6 +66,12 @@ def _check_continuing(arm: TicketExperiment) -> None:
             "pruning.pruned fills the places of single weights, units leave none: set "
             "pruning.pruned=zero"
         )
+    shuffled = {"shuffled_mask", "dense"} & set(tickets.controls)
+    if pruning.granularity == "unit" and shuffled:
+        raise InputError(
+            f"a ticket without some units has no mask for {sorted(shuffled)} to change: choose "
+            "tickets.controls among reinit, shuffled_weights, signs and small_dense"
+        )
     if tickets.densities and pruning.kept_of:
         raise InputError(
             f"pruning.granularity {pruning.granularity} sets the density itself: leave "

@@ -10,26 +10,28 @@ from recursive_lth.ticket.ticket import Ticket
 
 Load = Callable[[str], Ticket]  # a ticket of the run by digest
 Line = Mapping[str, Any]
+MOST_IN_PAIRS = 6  # arms; of more, every two would be a table that no one reads
 
 
 def overlaps(lines: Sequence[Line], load: Load) -> list[dict[str, Any]]:
-    """At each level the overlap of every two arms' tickets, and of all arms' together.
+    """At each level the overlap of all arms' tickets together, and of every two of a few arms.
 
     Only tickets of one replicate and one shape are compared; `shared` is a fraction of the
     connections that either, or any, keeps: the Jaccard index.
     """
     tickets = [line for line in lines if line["variant"] == TICKET and line["level"] > 0]
     names = list(dict.fromkeys(line["arm"] for line in tickets))
-    groups = [*combinations(names, 2), *([tuple(names)] if len(names) > 2 else [])]
+    pairs = combinations(names, 2) if len(names) <= MOST_IN_PAIRS else ()
+    groups = [*pairs, *([tuple(names)] if len(names) > 2 else [])]
     found = []
     for level in sorted({line["level"] for line in tickets}):
         here = [line for line in tickets if line["level"] == level]
-        masks = {(line["arm"], line["replicate"]): load(line["digest"]).masks for line in here}
+        tickets_here = {(line["arm"], line["replicate"]): load(line["digest"]) for line in here}
         for arms in groups:
             cells = [
-                overlap([masks[arm, r] for arm in arms])
+                overlap([tickets_here[arm, r].masks for arm in arms])
                 for r in sorted({line["replicate"] for line in here})
-                if _are_alike([masks.get((arm, r)) for arm in arms])
+                if _are_alike([tickets_here.get((arm, r)) for arm in arms])
             ]
             if cells:
                 densities = [line["density"] for line in here if line["arm"] in arms]
@@ -49,10 +51,15 @@ def overlaps(lines: Sequence[Line], load: Load) -> list[dict[str, Any]]:
     return found
 
 
-def _are_alike(masks: Sequence[Mapping[str, Any] | None]) -> bool:
-    """True iff all are there and of one shape."""
-    shapes = [m and {name: tuple(t.shape) for name, t in m.items()} for m in masks]
-    return all(shape is not None and shape == shapes[0] for shape in shapes)
+def _are_alike(tickets: Sequence[Ticket | None]) -> bool:
+    """True iff all are there, of one shape and in one basis, so that places mean the same."""
+    first = tickets[0]
+    return first is not None and all(
+        other is not None
+        and other.architecture == first.architecture
+        and other.basis == first.basis
+        for other in tickets
+    )
 
 
 def _averaged(cells: Sequence[Overlap]) -> dict[str, Any]:

@@ -46,7 +46,8 @@ def transfers(
     )
     steps = steps_in(recipe.epochs, len(there.batches), recipe.batch_size)
     own = level.trial
-    trial = Trial(rewind(own.ticket), {**own.place, "variant": TRANSFER}, recipe, steps, own.seed)
+    place = {**own.place, "variant": TRANSFER}
+    trial = Trial(_initial(bench, level), place, recipe, steps, own.seed)
     yield trial
     for name in bench.experiment.tickets.controls:
         place = {**own.place, "variant": f"{TRANSFER}_{name}"}
@@ -65,8 +66,14 @@ def _control(bench: Bench[TicketExperiment], level: Level, name: str) -> Ticket:
     """A control of the ticket as it is when it is set back to where all began."""
     number = level.trial.place["level"]
     generator = seeds.generator(bench.experiment.seed, "control", name, number)
-    initial = rewind(level.trial.ticket)
-    return control(name, initial, drawing(bench.experiment), generator)
+    return control(name, _initial(bench, level), drawing(bench.experiment), generator)
+
+
+def _initial(bench: Bench[TicketExperiment], level: Level) -> Ticket:
+    """The ticket at the values it is rewound to, whatever it has inherited."""
+    pruning = bench.experiment.pruning
+    keeps_trained = pruning.is_inheriting or pruning.restore == "learning_rate"
+    return rewind(level.trial.ticket) if keeps_trained else level.trial.ticket
 
 
 def _fit_in(trial: Trial, rival: Ticket) -> Trial:

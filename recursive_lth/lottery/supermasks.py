@@ -68,7 +68,8 @@ def _supermask(
     )
     fitted = run_trial(bench, trial)
     masks = _masks(experiment, still, fitted.ticket, keep)
-    found = replace(still, masks=masks, weights=masking.apply(still.weights, masks))
+    learnt = {n: t for n, t in fitted.ticket.weights.items() if n not in masks}  # BatchNorm's means
+    found = replace(still, masks=masks, weights=masking.apply(still.weights | learnt, masks))
     _check_untouched(found, still)
     found = replace(found, parent=still.digest, provenance=told(place))
     evaluated = replace(fitted, ticket=found, best={})

@@ -86,12 +86,12 @@ def _cut_units(
     scores = unit_scores(ticket.architecture, ticket.masks, score(ticket, evidence))
     if pruning.scope == "global":
         remove: int | dict[str, int] = _units_to_remove(
-            sum(map(len, scores.values())), _free_units(start), pruning, done, density
+            sum(map(len, scores.values())), _free_units(start), len(scores), pruning, done, density
         )
         total = remove
     elif pruning.scope == "per_layer":
         remove = {
-            s: _units_to_remove(len(score), start.widths[s], pruning, done, density)
+            s: _units_to_remove(len(score), start.widths[s], 1, pruning, done, density)
             for s, score in scores.items()
         }
         total = sum(remove.values())
@@ -106,15 +106,15 @@ def _cut_units(
 
 
 def _units_to_remove(
-    units: int, whole: int, pruning: Pruning, done: int, density: float | None
+    units: int, whole: int, least: int, pruning: Pruning, done: int, density: float | None
 ) -> int:
-    """How many of `units` go, where the start had `whole`; each symbol's last unit stays."""
+    """How many of `units` go, where the start had `whole` and `least` must stay."""
     if density is not None:
-        return max(0, min(units - 1, units - round(density * whole)))
+        return max(0, min(units - least, units - round(density * whole)))
     rounds = 1 if pruning.schedule == "one_shot" else pruning.rounds
     if rounds and done >= rounds:
         return 0
-    goal = max(1, round(pruning.target_density * whole))
+    goal = max(least, round(pruning.target_density * whole))
     if goal >= units:
         return 0
     if pruning.schedule != "iterative":

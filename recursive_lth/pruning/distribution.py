@@ -100,7 +100,7 @@ def _spare_the_dense(
     """The others at their least, and what is left for the layers that should have stayed dense."""
     left = keep - sum(low[n] for n in wish if math.isfinite(wish[n]))
     right = [n for n in wish if math.isinf(wish[n])]
-    whole = sum(most[n] for n in right)
+    whole = max(1, sum(most[n] for n in right))
     return {
         n: float(low[n]) if n not in right else max(low[n], left * most[n] / whole) for n in wish
     }

@@ -1,8 +1,9 @@
 """Scores from the gradient of the loss on some training samples.
 
-All run the network in training mode, on the statistics of the batch, as the papers' code does at
-initialisation; running statistics are left alone. In a basis, gradients are those of the
-coefficients. Only remaining weights take part: pruned ones are 0 and score 0.
+All run the network in training mode, on the statistics of the batch, and leave the running ones
+alone: the code of GraSP's authors does so; that of Tanaka et al. (2020) scores by SNIP and GraSP
+in evaluation mode unless told otherwise. In a basis, gradients are those of the coefficients. Only
+remaining weights take part: pruned ones are 0 and score 0.
 """
 
 import torch
@@ -18,9 +19,10 @@ TAYLOR_BATCH = 32
 
 
 def snip(ticket: Ticket, evidence: Evidence) -> Scores:
-    """|g * w|, over the sum of all (Lee et al. 2019, arXiv 1810.02340, equations 5 and 6).
+    """|g * w|, over the sum of all (Lee et al. 2019, arXiv 1810.02340).
 
-    The gradient is that of the mean loss over all samples.
+    The gradient is that of the mean loss over all samples, with the weights that the ticket has;
+    some implementations draw others for scoring.
     """
     images, labels = evidence.samples()
     live = _live(ticket, images)
@@ -31,10 +33,10 @@ def snip(ticket: Ticket, evidence: Evidence) -> Scores:
 
 
 def taylor(ticket: Ticket, evidence: Evidence) -> Scores:
-    """The mean of (g * w)^2 over batches of 32 (Molchanov et al. 2019, arXiv 1906.10771, eq. 8).
+    """The mean of (g * w)^2 over batches of 32 (Molchanov et al. 2019, arXiv 1906.10771).
 
-    They average over the mini-batches of a training with the weights as they pass by; here the
-    weights stand still.
+    Their code averages over the mini-batches between two prunings, with the weights as they pass
+    by, and adds up units; here the weights stand still and each has its own score.
     """
     images, labels = evidence.samples()
     live = _live(ticket, images)
@@ -49,14 +51,18 @@ def taylor(ticket: Ticket, evidence: Evidence) -> Scores:
 def grasp(ticket: Ticket, evidence: Evidence) -> Scores:
     """w * Hg, signed: the lowest, whose removal raises the gradient's norm most, go first.
 
-    Wang et al. (2020, arXiv 2002.07376, equation 8) call -w * Hg the score and remove the highest;
-    the order is the same. g is the gradient and H the Hessian of the loss at temperature 200.
+    Wang et al. (2020, arXiv 2002.07376) call -w * Hg the score and remove the highest; the order
+    is the same. g is the gradient and H the Hessian of the loss at temperature 200, both of the
+    remaining weights alone. Their code draws new weights for linear layers before it scores and
+    takes H and g of halves of the samples; here the ticket's weights and all samples serve.
     """
     images, labels = evidence.samples()
     live = _live(ticket, images)
     loss = _loss(ticket, live, images, labels, temperature=TEMPERATURE)
     slopes = torch.autograd.grad(loss, list(live.values()), create_graph=True)
-    inner = torch.stack([(g.detach() * g).sum() for g in slopes]).sum()
+    masks = [ticket.masks[name].to(images.device) for name in live]
+    flow = [g[mask] for g, mask in zip(slopes, masks, strict=True)]
+    inner = torch.stack([(g.detach() * g).sum() for g in flow]).sum()
     products = torch.autograd.grad(inner, list(live.values()))
     scores = {
         n: (t.detach() * hg).double() for (n, t), hg in zip(live.items(), products, strict=True)

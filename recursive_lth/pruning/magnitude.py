@@ -1,8 +1,7 @@
 """Scores from the size of a weight and how far training moved it.
 
-The initial value is the ticket's rewind value. Criteria and names after Zhou et al. (2019, arXiv
-1905.01067, table 1); there is no factor to balance initial and final size, which they found to
-matter little.
+The initial value is the ticket's rewind value. Criteria after Zhou et al. (2019, arXiv 1905.01067),
+who rank within each layer; ours may also compete globally.
 """
 
 import torch
@@ -29,7 +28,11 @@ def magnitude_initial(ticket: Ticket, evidence: Evidence) -> Scores:
 
 
 def magnitude_initial_final(ticket: Ticket, evidence: Evidence) -> Scores:
-    """min(|initial|, |trained|): large before and after."""
+    """min(|initial|, |trained|): large before and after.
+
+    The code of Zhou et al. keeps what is above one percentile of both sizes, so the lesser of two
+    ranks; here the sizes themselves are compared, without a factor to balance them.
+    """
     return {
         name: torch.minimum(_initial(ticket, name).abs(), _final(ticket, name).abs())
         for name in ticket.architecture.prunable
@@ -53,7 +56,7 @@ def movement(ticket: Ticket, evidence: Evidence) -> Scores:
 
 
 def movement_gradient(ticket: Ticket, evidence: Evidence) -> Scores:
-    """The sum of -w * g over the last training (Sanh et al. 2020, arXiv 2005.07683, equation 3).
+    """The sum of -w * g over the last training (Sanh et al. 2020, arXiv 2005.07683).
 
     Positive where descent moved the weight away from 0. They train under the mask and straight
     through it; here the tally is of the ticket's own training, whose pruned weights stay pruned.

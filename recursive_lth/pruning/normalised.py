@@ -1,6 +1,8 @@
 """Scores from the size of a weight against the others that remain in its layer.
 
-So layers of unlike scale and size compete under the global scope. All are float64.
+So layers of unlike scale and size compete under the global scope. All are float64. The idea is of
+Vandersmissen & Oramas (2023, arXiv 2302.11244), of whose formulas we could read none: the forms
+below are ours, and numbers need not equal theirs.
 """
 
 import torch
@@ -13,29 +15,29 @@ from recursive_lth.ticket.ticket import Ticket
 def magnitude_rms(ticket: Ticket, evidence: Evidence) -> Scores:
     """|w| over the root mean square of the layer's remaining weights.
 
-    Vandersmissen & Oramas (2023, arXiv 2302.11244) divide by the layer's sum or norm, which favours
-    small layers; the root mean square does not depend on the layer's size.
+    Dividing by a sum or a norm favours small layers; the root mean square does not depend on the
+    layer's size.
     """
     return {n: _spread(ticket, n, w / w.square().mean().sqrt()) for n, w in _sizes(ticket)}
 
 
 def l1_norm(ticket: Ticket, evidence: Evidence) -> Scores:
-    """|w| over the sum of |w| in the layer (Vandersmissen & Oramas 2023, arXiv 2302.11244)."""
+    """|w| over the sum of |w| in the layer."""
     return {n: _spread(ticket, n, w / w.sum()) for n, w in _sizes(ticket)}
 
 
 def l2_norm(ticket: Ticket, evidence: Evidence) -> Scores:
-    """w^2 over the sum of w^2 in the layer (the same)."""
+    """w^2 over the sum of w^2 in the layer; ranks as |w| over the layer's Euclidean norm does."""
     return {n: _spread(ticket, n, w.square() / w.square().sum()) for n, w in _sizes(ticket)}
 
 
 def softmax(ticket: Ticket, evidence: Evidence) -> Scores:
-    """The softmax of |w| over the layer (the same): exp(|w|) over its sum."""
+    """The softmax of |w| over the layer: exp(|w|) over its sum."""
     return {n: _spread(ticket, n, w.softmax(0)) for n, w in _sizes(ticket)}
 
 
 def min_max(ticket: Ticket, evidence: Evidence) -> Scores:
-    """(|w| - least) / (largest - least) in the layer (the same); 0 where all are alike."""
+    """(|w| - least) / (largest - least) in the layer; 0 where all are alike."""
     return {
         n: _spread(ticket, n, (w - w.min()) / (w.max() - w.min()) if len(w) else w)
         for n, w in _sizes(ticket)

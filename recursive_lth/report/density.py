@@ -34,7 +34,7 @@ def draw_density(record: RunRecord) -> str | None:
             for x, line in enumerate(tickets):
                 share = _share(line, name)
                 if share is not None:
-                    _paint_cell(axes, left + x * cell, base, cell, row, share)
+                    paint_share(axes, left + x * cell, base, cell, row, share)
         for x, line in enumerate(tickets):
             axes.text(left + (x + 0.5) * cell, height - 10, str(line["generation"]), ha="center",
                       va="center", size=10.5, color=LIGHT["muted"])  # fmt: skip
@@ -56,10 +56,19 @@ def _share(line: Line, name: str) -> float | None:
     return counts["remaining"] / max(counts["weights"], 1) if counts else None
 
 
-def _paint_cell(axes: Axes, x: float, y: float, w: float, h: float, share: float) -> None:
+def paint_share(axes: Axes, x: float, y: float, w: float, h: float, share: float) -> None:
+    """A cell as dark as the share is large, with the share written in it where there is room.
+
+    An empty layer's has an outline instead.
+    """
     box = Rectangle((x + 1, y + 1), w - 2, h - 2, linewidth=0, alpha=0.05 + 0.65 * share**0.5)
     box.set_facecolor(LIGHT["accent"])
+    if share == 0:
+        box.set(facecolor="none", edgecolor=LIGHT["warning"], alpha=1.0, linewidth=1.2,
+                linestyle=(0, (3, 2)))  # fmt: skip
     axes.add_patch(box)
     if w >= 40:
-        text = percent(share, digits=0 if share >= 0.0995 else 1)
-        axes.text(x + w / 2, y + h / 2, text, ha="center", va="center", size=10)
+        digits = 0 if share >= 0.0995 or share == 0 else 1 if share >= 0.00095 else 2
+        text = "< 0.01 %" if 0 < share < 0.00005 else percent(share, digits=digits)
+        axes.text(x + w / 2, y + h / 2, text, ha="center", va="center", size=10,
+                  color=LIGHT["warning" if share == 0 else "ink"])  # fmt: skip

@@ -33,19 +33,35 @@ def name_row(row: Row, *, has_arms: bool) -> str:
     return f"{row['arm']}: {variant}" if has_arms else variant
 
 
+def name_pair(row: Row) -> str:
+    """A pair in words: `ticket minus re-initialised`."""
+    rest = str(row["variant"]).removeprefix("transfer_")
+    moved = ", both transferred" if rest != row["variant"] else ""
+    return f"ticket minus {WORDS.get(rest, rest)}{moved}"
+
+
 def has_arms(table: Sequence[Row]) -> bool:
     """True iff the run has more than one arm."""
     return len({row["arm"] for row in table}) > 1
 
 
 def levels_table(table: Sequence[Row]) -> Table:
-    """A row for each arm, variant and level: accuracies as mean and standard deviation."""
+    """A row for each arm, variant and level: accuracies as mean and standard deviation.
+
+    `training cost` is of one training of the network, `cost of finding` of all that led to it;
+    columns that would be empty are left out.
+    """
     several = has_arms(table)
+    has_rivals = not several or any(row["variant"] != "ticket" for row in table)
+    notes = {"collapsed": "layer empty", "diverged": "diverged"}
+    noted = [key for key in notes if any(row.get(key) for row in table)]
+    is_sampled = any(_samples(row)["mean"] is not None for row in table)
     headers = ["network", "level", "density", "weights", "test", "test at early stop"]
-    headers += ["validation", "early stop", "n", "collapsed", "training cost"]
+    headers += ["validation", "early stop", "n", *(["fresh weights"] if is_sampled else [])]
+    headers += [*(notes[key] for key in noted), "training cost", "cost of finding"]
     rows = [
         [
-            name_row(row, has_arms=several),
+            name_row(row, has_arms=several) if has_rivals else str(row["arm"]),
             str(row["level"]),
             density(row["density"]),
             count(row["remaining_weights"]),
@@ -54,12 +70,19 @@ def levels_table(table: Sequence[Row]) -> Table:
             spread(row["val_accuracy"]),
             whole(row["early_stop_step"]),
             str(row["n"]),
-            f"{row['collapsed']} of {row['n']}" if row["collapsed"] else "",
+            *([spread(_samples(row))] if is_sampled else []),
+            *(f"{row[key]} of {row['n']}" if row.get(key) else "" for key in noted),
             operations(row["training_multiply_adds"]),
+            operations(row["finding_multiply_adds"]),
         ]
         for row in table
     ]
     return Table(headers, rows)
+
+
+def _samples(row: Row) -> Row:
+    """The accuracy of a row's masks over fresh weights; unknown where a run did not try."""
+    return row.get("weight_samples") or {"mean": None, "sd": None, "n": 0}
 
 
 def pairs_table(pairs: Sequence[Row]) -> Table:
@@ -70,7 +93,7 @@ def pairs_table(pairs: Sequence[Row]) -> Table:
             name_row(row, has_arms=several),
             str(row["level"]),
             density(row["density"]),
-            f"{100 * row['difference']['mean']:+.2f}",
+            _signed(row["difference"]["mean"]),
             interval(row["difference"]),
             f"{row['wins']} of {row['n']}",
         ]
@@ -80,25 +103,37 @@ def pairs_table(pairs: Sequence[Row]) -> Table:
 
 
 def critical_table(critical: Sequence[Row]) -> Table:
-    """A row for each arm and replicate: how far its score compresses before a layer is emptied."""
+    """A row for each arm: how far its score compresses before a layer is emptied.
+
+    Means over replicates, and from which to which they reach where they differ.
+    """
+    arms: dict[str, list[Row]] = {}
+    for row in critical:
+        arms.setdefault(str(row["arm"]), []).append(row)
     rows = [
         [
-            str(row["arm"]),
-            str(row["replicate"]),
-            count(row["remaining"]),
-            f"{row['compression']:,.0f}",
-            f"{row['maximal_compression']:,.0f}",
+            arm,
+            str(len(some)),
+            count(sum(row["remaining"] for row in some) / len(some)),
+            f"{sum(row['compression'] for row in some) / len(some):,.0f}",
+            _from_to([row["compression"] for row in some]),
+            f"{some[0]['maximal_compression']:,.0f}",
         ]
-        for row in critical
+        for arm, some in arms.items()
     ]
-    return Table(["arm", "replicate", "weights left", "compression", "largest possible"], rows)
+    return Table(["arm", "n", "weights left", "compression", "range", "largest possible"], rows)
+
+
+def _from_to(values: Sequence[float]) -> str:
+    low, high = f"{min(values):,.0f}", f"{max(values):,.0f}"
+    return UNKNOWN if low == high else f"{low} to {high}"
 
 
 def overlap_table(overlap: Sequence[Row]) -> Table:
     """A row for each set of arms, level and layer: shared connections against chance."""
     rows = []
     for entry in overlap:
-        cells = {**entry["layers"], "in all": entry["total"]}
+        cells = {**entry["layers"], "all layers": entry["total"]}
         for layer, cell in cells.items():
             rows.append(
                 [
@@ -139,4 +174,9 @@ def interval(number: Row) -> str:
     """A 95 % interval in points; a dash for a single pair."""
     if number["low"] is None:
         return UNKNOWN
-    return f"{100 * number['low']:+.2f} to {100 * number['high']:+.2f}"
+    return f"{_signed(number['low'])} to {_signed(number['high'])}"
+
+
+def _signed(fraction: float) -> str:
+    """A difference of fractions in points, with its sign."""
+    return f"{100 * fraction:+.2f}".replace("-", "−")
