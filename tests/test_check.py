@@ -99,6 +99,7 @@ def test_a_target_is_one_that_the_floors_allow(settings: list[str], is_reachable
     [
         ("pruning.basis=dct", "coefficients in dct: use `prune`"),
         ("pruning.pruned=initial", "pruning.pruned=zero"),
+        ("pruning.score=movement_gradient", r"choose another pruning\.score"),
         ("pruning.epochs=0", r"pruning\.epochs must be above 0 in grow"),
     ],
 )

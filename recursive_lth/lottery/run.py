@@ -105,11 +105,16 @@ class _Work:
                 part = sum(len(self.planned[other]) for other in earlier)
                 for line in self._arm(replicate, name, arm, part):
                     self.found.append(line)
-                    self.folder.write_lines(self.found)
+                    self.folder.write_lines([*self.found, *self._ahead()])
                     yield line
             mark.touch()
             self.stages.clear()
             self.benches.forget()
+
+    def _ahead(self) -> list[Line]:
+        """Lines of an earlier process that this one has not come to yet: not to be lost again."""
+        reached = {_key(line) for line in self.found}
+        return [line for key, line in self.known.items() if key not in reached]
 
     def _arm(self, replicate: int, name: str, arm: TicketExperiment, part: int) -> Iterator[Line]:
         """The lines of one arm in one replicate."""

@@ -5,6 +5,7 @@ from recursive_lth.errors import InputError
 from recursive_lth.growth.initialise import INITIALISATIONS, PRESERVING
 from recursive_lth.growth.masks_of_new import MASKS_OF_NEW
 from recursive_lth.growth.operators import OPERATORS
+from recursive_lth.pruning.scores import NEEDS_TALLY
 from recursive_lth.running import check
 from recursive_lth.search.policy import POLICIES
 from recursive_lth.training.loop import steps_in
@@ -49,5 +50,10 @@ def check_pruning(experiment: Experiment) -> None:
         raise InputError(f"grow moves weights, not coefficients in {pruning.basis}: use `prune`")
     if pruning.pruned != "zero":
         raise InputError("grow needs pruning.pruned=zero: filled places cannot grow; use `prune`")
+    if pruning.score in NEEDS_TALLY:
+        raise InputError(
+            f"{pruning.score} adds up a training, and a lineage does not keep that from one "
+            "generation to the next: choose another pruning.score, or use `prune`"
+        )
     if pruning.epochs == 0:
         raise InputError("pruning.epochs must be above 0 in grow: 0 has a meaning in `prune` alone")

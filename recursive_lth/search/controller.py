@@ -1,10 +1,8 @@
 """The controller: generations of train, prune, accept and grow, each from the last accepted one."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from time import perf_counter
-
-from torch import Tensor
 
 from recursive_lth import seeds
 from recursive_lth.config import Experiment, Training
@@ -12,7 +10,6 @@ from recursive_lth.errors import InputError
 from recursive_lth.growth.grow import seed_ticket
 from recursive_lth.pruning.cut import cut
 from recursive_lth.pruning.rewind import rewind, rewind_newborn
-from recursive_lth.pruning.scores import NEEDS_TALLY
 from recursive_lth.running.evidence import gather
 from recursive_lth.running.job import Bench, Job, Row
 from recursive_lth.running.train import train
@@ -39,7 +36,6 @@ class _Turn:
     cost: int
     steps: int
     is_diverged: bool = False
-    tally: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def generations(
@@ -137,7 +133,7 @@ def _prune(bench: Bench[Experiment], turn: _Turn, number: int) -> None:
     done = 0
     while not turn.is_diverged:
         generator = seeds.generator(experiment.seed, "generation", number, "score", done)
-        evidence = gather(bench, pruning, generator, turn.tally)
+        evidence = gather(bench, pruning, generator, {})
         with bench.clock.inside("pruning"):
             smaller = cut(turn.ticket, pruning, evidence, start=start, done=done)
         if smaller is None:
@@ -173,10 +169,9 @@ def _train(
         labels={"generation": generation, "phase": phase, "candidate": None, "round": round_},
         place={"phase": phase, "candidate": None, "candidates": experiment.growth.candidates},
         keep_at=() if keep_at is None else (keep_at,),
-        tallies=experiment.pruning.score in NEEDS_TALLY,
     )
     fitted = train(bench, turn.ticket, job)
-    turn.ticket, turn.tally = fitted.ticket, fitted.tally
+    turn.ticket = fitted.ticket
     for kept in fitted.kept.values():
         turn.ticket = rewind_newborn(turn.ticket, kept.weights, generation)
     turn.rows += fitted.rows
