@@ -181,6 +181,7 @@ def test_every_score_runs(score: str, tmp_path: Path) -> None:
     "settings",
     [
         ("pruning.granularity=unit", "pruning.scope=global", "start.hidden=[8]"),
+        ("pruning.granularity=unit", "pruning.rewind=3it", "start.hidden=[12]"),
         ("pruning.granularity=2:4", "pruning.rounds=1"),
         ("pruning.schedule=cubic", "pruning.target_density=0.2", "pruning.rounds=3"),
         ("pruning.schedule=exponential", "pruning.target_density=0.2", "pruning.scope=erk"),
@@ -261,6 +262,12 @@ def test_coefficients_are_pruned_in_their_basis(tmp_path: Path, begun: Begun) ->
         (["supermask.method=edge_popup"], r"need tickets\.densities"),
         (["pruning.granularity=unit", 'tickets.controls=["dense"]'], "has no mask"),
         (["tickets.densities=[0.5]", "pruning.output_rate=0.1"], "leave one of them out"),
+        (["tickets.early_bird=0.1", "pruning.score=movement_gradient"], "needs a whole training"),
+        (["tickets.early_bird=0.1", "pruning.granularity=unit"], "this network has none"),
+        (
+            ["supermask.method=bernoulli", "tickets.densities=[0.5]", 'tickets.controls=["signs"]'],
+            r"set tickets\.controls=\[\]",
+        ),
     ],
 )
 def test_what_cannot_run_is_refused_before_anything_is_written(
@@ -270,3 +277,16 @@ def test_what_cannot_run_is_refused_before_anything_is_written(
         run(small(*settings), tmp_path / "out")
     assert str(caught.value).startswith("arm ticket: ")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_optimizer_shrinks_with_its_units(tmp_path: Path, begun: Begun) -> None:
+    """Level after level its moments at the step rewound to are those of the units that remain."""
+    settings = ("pruning.granularity=unit", "pruning.rewind=3it", "start.hidden=[12]")
+    run(small(*settings), tmp_path)
+    kept = begun[0][2].kept[3]
+    for job, ticket, _ in begun[1:]:
+        for kind in ("exp_avg", "exp_avg_sq"):
+            for name, moment in job.state[kind].items():
+                assert tuple(moment.shape) == ticket.architecture.shape(name)
+                inner = set(kept.state[kind][name].flatten().tolist())
+                assert {*moment.flatten().tolist()} <= inner

@@ -16,6 +16,7 @@ def check_arm(name: str, arm: TicketExperiment, benches: Benches) -> None:
         _check_names(arm)
         _check_moments(arm, benches)
         _check_continuing(arm)
+        _check_channels(arm, benches)
         _check_supermask(arm)
         _check_transfer(arm, benches)
         if not arm.tickets.densities:
@@ -77,6 +78,11 @@ def _check_continuing(arm: TicketExperiment) -> None:
             f"pruning.granularity {pruning.granularity} sets the density itself: leave "
             "tickets.densities empty"
         )
+    if tickets.early_bird and pruning.score in NEEDS_TALLY:
+        raise InputError(
+            f"tickets.early_bird draws masks on the way, {pruning.score} needs a whole training: "
+            "choose another pruning.score, or set tickets.early_bird=0"
+        )
     if tickets.densities and pruning.output_rate is not None:
         raise InputError(
             "tickets.densities name how much remains, pruning.output_rate how much goes: leave one "
@@ -87,6 +93,16 @@ def _check_continuing(arm: TicketExperiment) -> None:
             f"in the basis {pruning.basis} single coefficients are cut: set "
             "pruning.granularity=weight"
         )
+
+
+def _check_channels(arm: TicketExperiment, benches: Benches) -> None:
+    if arm.tickets.early_bird and arm.pruning.granularity == "unit":
+        layers = benches.architecture(arm).layers.values()
+        if not any(layer.operation == "batchnorm" for layer in layers):
+            raise InputError(
+                "early-bird tickets of units are drawn by BatchNorm's scales, and this network has "
+                "none: prune weights instead, or set tickets.early_bird=0"
+            )
 
 
 def _check_supermask(arm: TicketExperiment) -> None:
@@ -101,6 +117,11 @@ def _check_supermask(arm: TicketExperiment) -> None:
         )
     if arm.pruning.basis != "identity" or arm.tickets.early_bird or arm.transfer.is_wanted:
         raise InputError("supermasks have no basis, early_bird or transfer: leave those out")
+    if arm.tickets.controls or arm.tickets.score_at != "end":
+        raise InputError(
+            "a supermask is not trained, so it has no rivals that are, and no tickets.score_at: "
+            "set tickets.controls=[], and tickets.weight_samples for its mask on other weights"
+        )
 
 
 def _check_transfer(arm: TicketExperiment, benches: Benches) -> None:

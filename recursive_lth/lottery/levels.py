@@ -183,7 +183,7 @@ def _drawn(
         ticket = replace(ticket, weights=weights)
     back = bench.experiment.pruning.rewind_step(bench.per_epoch(bench.experiment.training))
     if first is not None:
-        rewound = first.drawn.rewound
+        rewound = trial.rewound or {}
     else:
         rewound = fitted.kept[back].state if back in fitted.kept else {}
     state = inside.state if inside is not None else {}

@@ -47,6 +47,7 @@ def restart(
     """
     pruning, recipe, steps = bench.experiment.pruning, bench.experiment.training, first_steps(bench)
     ticket, start, state = smaller.ticket, 0, State()
+    rewound = smaller.moved(drawn.rewound)
     if pruning.rewind == "fine_tune":
         recipe = at_last_rate(recipe, steps)
     if pruning.is_inheriting:
@@ -59,12 +60,12 @@ def restart(
             trained=drawn.ticket.weights if pruning.pruned != "zero" else None,
         )
         start = pruning.rewind_step(bench.per_epoch(recipe)) or 0
-        state = smaller.moved(drawn.rewound) if pruning.restore == "weights" else State()
+        state = rewound if pruning.restore == "weights" else State()
     if pruning.epochs:
         steps = steps_in(pruning.epochs, len(bench.batches), recipe.batch_size)
         start, state = 0, State()
     ticket = replace(ticket, parent=drawn.ticket.digest)
-    return Trial(ticket, place, recipe, steps, seed, start=start, state=state)
+    return Trial(ticket, place, recipe, steps, seed, start=start, state=state, rewound=rewound)
 
 
 def whole_training(

@@ -32,6 +32,7 @@ class Trial:
     seed: int
     start: int = 0
     state: State | None = None
+    rewound: State | None = None  # the optimizer that later levels go back to
     keep_at: tuple[int, ...] = ()
     tallies: bool = False
     stops_by: str = ""  # names what else may stop it, for it is then another training
