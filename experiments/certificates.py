@@ -16,6 +16,7 @@ import torch
 from recursive_lth import seeds
 from recursive_lth.architecture.zoo import ARCHITECTURES
 from recursive_lth.config import Data, GrowthStep, Training
+from recursive_lth.growth.birth import Batch
 from recursive_lth.growth.certificate import largest_change
 from recursive_lth.growth.grow import grow, seed_ticket
 from recursive_lth.growth.initialise import INITIALISATIONS, is_preserving
@@ -33,7 +34,7 @@ MODES = ("float32 eval", "float32 train", "float64 eval", "float64 train")
 HEAD = " | ".join(("network", "operator", "initialisation", "claims exact", *MODES))
 
 
-def trained(network: str, data_name: str, data_dir: Path) -> tuple[Ticket, torch.Tensor]:
+def trained(network: str, data_name: str, data_dir: Path) -> tuple[Ticket, Batch]:
     """A ticket after some steps on real data, and 64 samples of them."""
     data = load(data_name, data_dir)
     parts = split(data, Data(data_name, train_limit=4000), 0, torch.device("cpu"))
@@ -44,19 +45,21 @@ def trained(network: str, data_name: str, data_dir: Path) -> tuple[Ticket, torch
     *_, last = training(
         architecture, ticket.weights, ticket.masks, batches, recipe, steps=STEPS, seed=0
     )
-    return replace(ticket, weights=last.snapshot()), parts.train.images[:64]
+    return replace(ticket, weights=last.snapshot()), Batch(
+        parts.train.images[:64], parts.train.labels[:64]
+    )
 
 
-def cells(ticket: Ticket, operator: str, initialisation: str, inputs: torch.Tensor) -> list[float]:
+def cells(ticket: Ticket, operator: str, initialisation: str, batch: Batch) -> list[float]:
     """The largest change over the places: float32 and float64, evaluation and training mode."""
     worst = [0.0] * 4
     for place in PLACES:
         step = GrowthStep(operator, place, 0.3, initialisation)
         draw = seeds.generator(1, "birth")
-        grown = grow(ticket, step, inputs, generation=1, generator=draw).ticket
+        grown = grow(ticket, step, batch, generation=1, generator=draw).ticket
         sides = [(t.architecture, t.weights) for t in (ticket, grown)]
         found = [
-            largest_change(sides[0], sides[1], inputs, training=mode, dtype=dtype)
+            largest_change(sides[0], sides[1], batch.images, training=mode, dtype=dtype)
             for dtype in (torch.float32, torch.float64)
             for mode in (False, True)
         ]
@@ -69,10 +72,10 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=Path("data"))
     lines = [f"| {HEAD} |", f"|{'---|' * 8}"]
     for network, data in NETWORKS:
-        ticket, inputs = trained(network, data, parser.parse_args().data_dir)
+        ticket, batch = trained(network, data, parser.parse_args().data_dir)
         for operator, initialisations in INITIALISATIONS.items():
             for name in initialisations:
-                found = [f"{x:.1e}" for x in cells(ticket, operator, name, inputs)]
+                found = [f"{x:.1e}" for x in cells(ticket, operator, name, batch)]
                 claim = "yes" if is_preserving(operator, name) else "no"
                 lines.append(f"| {' | '.join([network, operator, name, claim, *found])} |")
                 print(lines[-1])

@@ -13,6 +13,7 @@ from torch import Tensor
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.layer import Axis, Layer
 from recursive_lth.architecture.network import Weights
+from recursive_lth.growth.birth import Batch
 from recursive_lth.pruning.evidence import Evidence
 from recursive_lth.ticket.masks import Masks
 from recursive_lth.ticket.morph import NEW, Ancestry, Morph, morph
@@ -139,6 +140,12 @@ def random_batch(architecture: Architecture, samples: int, seed: int) -> Tensor:
     return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
+def random_samples(architecture: Architecture, samples: int, seed: int) -> Batch:
+    """Such inputs with labels that go through the classes in turn."""
+    labels = torch.arange(samples) % architecture.classes
+    return Batch(random_batch(architecture, samples, seed), labels)
+
+
 def exact_masks(architecture: Architecture, kept: dict[str, int], seed: int) -> Masks:
     """Masks that keep exactly `kept[name]` weights of each prunable tensor, places at random."""
     generator = torch.Generator().manual_seed(seed)
@@ -194,7 +201,7 @@ def morphs(
     if has_insertion:
         after = draw(insertions(after, tag))
         if (own := f"{tag}.own") in after.widths:  # what read the old symbol reads this one now
-            source = after.unit_axes[after.layers[f"{tag}.layer"].inputs[0]].symbol
+            source = after.unit_rows[after.layers[f"{tag}.layer"].inputs[0]][0].symbol
             same = Ancestry(source, tuple(range(before.widths[source])))
             changed[own] = changed.get(source, same)
     if before.free_symbols and has_new_name:
@@ -220,7 +227,7 @@ def insertions(draw: DrawFn, architecture: Architecture, tag: str) -> Architectu
     """A norm, a layer on the old symbol or its own, or a residual branch, after a random layer."""
     places = [n for n in architecture.order if n not in {architecture.output, architecture.input}]
     place = draw(st.sampled_from(places or [architecture.input]))
-    axis, shape = architecture.unit_axes[place], architecture.shapes[place]
+    (axis,), shape = architecture.unit_rows[place], architecture.shapes[place]
     readers = {
         n: replace(layer, inputs=tuple(f"{tag}.end" if i == place else i for i in layer.inputs))
         for n, layer in architecture.layers.items()

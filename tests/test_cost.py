@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from recursive_lth.architecture.cost import FORWARDS_IN_A_STEP, cost, places, size, training_cost
 from recursive_lth.architecture.graph import Architecture
-from recursive_lth.architecture.network import module
+from recursive_lth.architecture.module import module
 from recursive_lth.architecture.zoo import ARCHITECTURES
 from recursive_lth.errors import InputError
 from recursive_lth.ticket.masks import masked_cost

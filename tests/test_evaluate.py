@@ -11,7 +11,7 @@ from test_grow import NETWORKS, lived_in
 from torch import Tensor
 
 from recursive_lth.architecture.graph import Architecture
-from recursive_lth.architecture.network import module
+from recursive_lth.architecture.module import module
 from recursive_lth.architecture.zoo import mlp
 from recursive_lth.training.evaluate import TEMPERATURES, best_temperature, evaluate, logits_of
 from recursive_lth.training.split import Samples

@@ -15,7 +15,7 @@ from strategies import architectures, normal_weights, random_batch
 
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.layer import WEIGHTED, Layer
-from recursive_lth.architecture.network import module
+from recursive_lth.architecture.module import module
 from recursive_lth.errors import InputError
 
 LAYERS = {
@@ -247,7 +247,7 @@ def test_order_and_shapes_are_those_of_the_running_network(architecture: Archite
     }
     assert logits.shape == (2, architecture.classes)
     for name, shape in architecture.shapes.items():
-        axis = architecture.unit_axes[name]
+        (axis,) = architecture.unit_rows[name]
         assert architecture.widths[axis.symbol] * axis.repeat == shape[0]
 
 
@@ -272,7 +272,7 @@ def test_named_facts() -> None:
     assert architecture.free_symbols == ("stream", "inner")
     assert architecture.prunable == ("stem.weight", "one.weight", "two.weight", "out.weight")
     assert architecture.trainable == tuple(architecture.tensors)
-    assert architecture.unit_axes["flat"] == ("stream", 16)
+    assert architecture.unit_rows["flat"] == (("stream", 16),)
     assert [architecture.shape(n) for n in ("two.weight", "two.bias", "out.weight")] == [
         (3, 2, 3, 3),
         (3,),

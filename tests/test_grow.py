@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import SEEDS, architectures, exact_masks, random_batch
+from strategies import SEEDS, architectures, exact_masks, random_samples
 from torch import Tensor
 
 from recursive_lth import seeds
@@ -19,7 +19,8 @@ from recursive_lth.growth.fresh import SCHEMES, fresh
 from recursive_lth.growth.grow import Sprout, describe, grow, seed_ticket
 from recursive_lth.growth.initialise import INITIALISATIONS, resolve
 from recursive_lth.growth.masks_of_new import BUDGETED, MASKS_OF_NEW
-from recursive_lth.growth.operators import OPERATORS, sites
+from recursive_lth.growth.operators import OPERATORS
+from recursive_lth.growth.sites import sites
 from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.morph import birth
 from recursive_lth.ticket.ticket import Ticket
@@ -66,8 +67,13 @@ def places(architecture: Architecture, operator: str) -> list[float]:
 
 def sprout_of(ticket: Ticket, step: GrowthStep, seed: int = 0) -> Sprout:
     """The ticket grown by a step in generation 3, certified on 8 random inputs."""
-    inputs = random_batch(ticket.architecture, 8, seed)
-    return grow(ticket, step, inputs, generation=3, generator=seeds.generator(seed, "birth"))
+    return grow(
+        ticket,
+        step,
+        random_samples(ticket.architecture, 8, seed),
+        generation=3,
+        generator=seeds.generator(seed, "birth"),
+    )
 
 
 def can_pay(ticket: Ticket, step: GrowthStep) -> bool:
@@ -141,11 +147,11 @@ def test_inheritance_in_random_architectures(
 def test_births_remember_generations() -> None:
     """Growing in generations 3 and 5 leaves weights born in 0, 3 and 5, each as many as came."""
     ticket = lived_in(NETWORKS["mlp"], 0)
-    inputs = random_batch(ticket.architecture, 4, 0)
+    batch = random_samples(ticket.architecture, 4, 0)
     step = GrowthStep("widen", 0.0, 1.0)
     for generation in (3, 5):
         births = seeds.generator(generation)
-        ticket = grow(ticket, step, inputs, generation=generation, generator=births).ticket
+        ticket = grow(ticket, step, batch, generation=generation, generator=births).ticket
     born = ticket.births["fc1.weight"]  # 7, then 14, then 28 units of 25 weights
     assert born.dtype == torch.int16
     assert born.flatten().bincount().tolist() == [7 * 25, 0, 0, 7 * 25, 0, 14 * 25]
@@ -171,8 +177,8 @@ def test_growth_depends_on_its_generator_alone(
 def test_the_scheme_is_that_of_the_new_weights(scheme: str) -> None:
     """Incoming weights of new units are the entries that `fresh` draws first from the generator."""
     ticket = lived_in(NETWORKS["mlp"], 0)
-    inputs, step = random_batch(ticket.architecture, 4, 0), GrowthStep("widen", 0.0, 1.0)
-    sprout = grow(ticket, step, inputs, generation=3, generator=seeds.generator(0), scheme=scheme)
+    batch, step = random_samples(ticket.architecture, 4, 0), GrowthStep("widen", 0.0, 1.0)
+    sprout = grow(ticket, step, batch, generation=3, generator=seeds.generator(0), scheme=scheme)
     drawn = fresh(sprout.morph.after, seeds.generator(0), scheme)
     assert torch.equal(sprout.ticket.weights["fc1.weight"][7:], drawn["fc1.weight"][7:])
     assert torch.equal(sprout.ticket.rewind["fc1.weight"][7:], drawn["fc1.weight"][7:])

@@ -200,8 +200,8 @@ def test_the_first_gradient(kind: str) -> None:
         reached = {name for name, place in new.items() if bool((found[name][place] != 0).any())}
         if operator == "widen":
             symbol = architecture.free_symbols[0]
-            axes = sprout.morph.after.tensors
-            reads = {n for n in new if len(axes[n]) > 1 and axes[n][1].symbol == symbol}
+            rows = sprout.morph.after.tensors
+            reads = {n for n in new if len(rows[n]) > 1 and rows[n][1][0].symbol == symbol}
             assert reached == reads
         elif operator == "residual":
             end = "g3_2" if kind == "mlp" else "g3_2_norm"

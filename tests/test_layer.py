@@ -1,7 +1,7 @@
 """Layers: what the constructor refuses, and shapes and axes against torch's own layers."""
 
 from dataclasses import FrozenInstanceError
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
@@ -11,20 +11,23 @@ from hypothesis import strategies as st
 from torch import nn
 
 from recursive_lth.architecture.layer import (
+    JOINS,
     MAKES_UNITS,
-    WEIGHTED,
+    OPERATIONS,
+    SLIDES,
     Axis,
     Layer,
     Operation,
+    group_symbol,
     kernel_symbol,
-    output_axis,
+    output_row,
     output_shape,
-    tensor_axes,
+    tensor_rows,
 )
 from recursive_lth.errors import InputError
 
 SIZES = st.integers(1, 5)
-PLAIN = sorted(set(get_args(Operation)) - MAKES_UNITS - {"add"})
+PLAIN = sorted(set(OPERATIONS) - MAKES_UNITS - JOINS)
 
 
 @pytest.mark.parametrize(
@@ -73,8 +76,8 @@ def test_layer_refuses_wrong_types(fields: dict[str, Any]) -> None:
         Layer(**{"operation": "conv", "inputs": ("x",), "width": "a", **fields})
 
 
-@pytest.mark.parametrize("operation", sorted(set(PLAIN) - {"maxpool"}))
-@pytest.mark.parametrize("field", ["kernel", "stride", "padding", "bias"])
+@pytest.mark.parametrize("operation", sorted(set(PLAIN) - SLIDES))
+@pytest.mark.parametrize("field", ["stride", "padding", "bias", "multiple"])
 def test_layer_refuses_fields_it_would_not_read(operation: Operation, field: str) -> None:
     """A field nobody reads would give one network two texts and two digests."""
     value = False if field == "bias" else 2
@@ -148,21 +151,33 @@ def test_shapes_that_do_not_fit(layer: Layer, shapes: list[tuple[int, ...]], law
 
 def test_output_axes() -> None:
     """Layers with units start a new axis, flatten repeats by its pixels, the others hand it on."""
-    source = Axis("a", 2)
+    source, shape = (Axis("a", 2),), (2, 3, 4)
     for operation in ("linear", "conv"):
-        assert output_axis(Layer(operation, ("x",), "b"), [source], (2, 3, 4)) == Axis("b")
-    assert output_axis(Layer("flatten", ("x",)), [source], (2, 3, 4)) == Axis("a", 24)
-    assert output_axis(Layer("flatten", ("x",)), [source], (4,)) == source
-    for operation in ("relu", "batchnorm", "maxpool", "meanpool"):
-        assert output_axis(Layer(operation, ("x",)), [source], (2, 3, 4)) == source  # type: ignore[arg-type]
-    assert output_axis(Layer("add", ("x", "y")), [source, source], (4,)) == source
+        made = Layer(operation, ("x",), "b", multiple=3)
+        assert output_row(made, [source], shape) == (Axis("b", 3),)
+    assert output_row(Layer("flatten", ("x",)), [source], shape) == (Axis("a", 24),)
+    assert output_row(Layer("flatten", ("x",)), [source], (4,)) == source
+    for operation in sorted({*PLAIN} - {"flatten", "groupconv", "concat"}):
+        assert output_row(Layer(operation, ("x",)), [source], shape) == source  # type: ignore[arg-type]
+    assert output_row(Layer("add", ("x", "y")), [source, source], (4,)) == source
+    grouped = Layer("groupconv", ("x",), multiple=5)
+    assert output_row(grouped, [source], shape) == (Axis("a", 5),)
+    both = (Axis("a", 2), Axis("b"))
+    assert output_row(Layer("concat", ("x", "y")), [source, both[1:]], (4,)) == both
+    assert output_row(Layer("flatten", ("x",)), [both], shape) == (Axis("a", 24), Axis("b", 12))
+
+
+def test_groups_are_of_one_stream() -> None:
+    """Joined streams have groups of unlike size, which one convolution cannot have."""
+    with pytest.raises(InputError, match="needs a single stream, got a, b joined"):
+        output_row(Layer("groupconv", ("x",)), [(Axis("a"), Axis("b"))], (4, 5, 5))
 
 
 @pytest.mark.parametrize("other", [Axis("b", 2), Axis("a", 1)])
 def test_streams_that_are_added_share_a_symbol(other: Axis) -> None:
     """Adding couples units one to one: of two symbols, one could lose a unit alone."""
     with pytest.raises(InputError, match="adds unlike width symbols a, "):
-        output_axis(Layer("add", ("x", "y")), [Axis("a", 2), other], (4,))
+        output_row(Layer("add", ("x", "y")), [(Axis("a", 2),), (other,)], (4,))
 
 
 @pytest.mark.parametrize(
@@ -172,18 +187,19 @@ def test_streams_that_are_added_share_a_symbol(other: Axis) -> None:
         (Layer("linear", ("x",), "b", bias=False), nn.Linear(6, 5, bias=False)),
         (Layer("conv", ("x",), "b", kernel=3), nn.Conv2d(6, 5, 3)),
         (Layer("conv", ("x",), "b", kernel=3, bias=False), nn.Conv2d(6, 5, 3, bias=False)),
+        (Layer("groupconv", ("x",), kernel=3, multiple=2), nn.Conv2d(6, 4, 3, groups=2)),
         (Layer("batchnorm", ("x",)), nn.BatchNorm1d(6)),
         (Layer("relu", ("x",)), nn.ReLU()),
         (Layer("flatten", ("x",)), nn.Flatten()),
     ],
 )
-def test_tensor_axes_are_torchs(layer: Layer, made: nn.Module) -> None:
+def test_tensor_rows_are_torchs(layer: Layer, made: nn.Module) -> None:
     """Names, order and sizes of a layer's tensors are those of torch's state dict."""
-    sizes = {"b": 5, "a": 2, kernel_symbol("n"): 3}
-    axes = tensor_axes("n", layer, Axis("a", 3))
-    found = {name: tuple(sizes[a.symbol] * a.repeat for a in each) for name, each in axes.items()}
+    sizes = {"b": 5, "a": 2, kernel_symbol("n"): 3, group_symbol("n"): 3}
+    rows = tensor_rows("n", layer, (Axis("a", 3),))
+    found = {n: tuple(sizes[a.symbol] * a.repeat for (a,) in each) for n, each in rows.items()}
     state = made.state_dict()
     expected = {f"n.{k}": tuple(v.shape) for k, v in state.items() if k != "num_batches_tracked"}
     assert found == expected
-    if layer.operation in WEIGHTED:
-        assert axes["n.weight"][:2] == (Axis("b"), Axis("a", 3))
+    if layer.operation in MAKES_UNITS:
+        assert rows["n.weight"][:2] == ((Axis("b"),), (Axis("a", 3),))

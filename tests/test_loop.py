@@ -15,7 +15,8 @@ from torch import Tensor
 
 from recursive_lth import seeds
 from recursive_lth.architecture.graph import Architecture
-from recursive_lth.architecture.network import Weights, module
+from recursive_lth.architecture.module import module
+from recursive_lth.architecture.network import Weights
 from recursive_lth.config import Training
 from recursive_lth.ticket.masks import Masks
 from recursive_lth.ticket.ticket import Ticket

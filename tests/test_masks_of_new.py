@@ -203,7 +203,7 @@ def test_no_new_unit_is_born_dead(network: str, operator: str) -> None:
         (symbol,) = [s for s, ancestry in change.origin.items() if -1 in ancestry.units]
         fresh_units = torch.tensor(change.origin[symbol].units) == -1
         for name in change.after.prunable:
-            for dimension, axis in enumerate(change.after.tensors[name][:2]):
+            for dimension, (axis,) in enumerate(change.after.tensors[name][:2]):
                 if axis.symbol == symbol:
                     by_unit = grown[name].transpose(0, dimension).reshape(len(fresh_units), -1)
                     assert bool(by_unit.any(1)[fresh_units].all())

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from recursive_lth.architecture.graph import STATISTICS, Architecture
 from recursive_lth.architecture.layer import Layer
-from recursive_lth.architecture.network import Weights, module, network
+from recursive_lth.architecture.module import module
+from recursive_lth.architecture.network import Weights, network
 from recursive_lth.architecture.zoo import ARCHITECTURES
 from recursive_lth.errors import InputError
 

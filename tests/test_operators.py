@@ -11,7 +11,8 @@ from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.layer import WEIGHTED, Layer
 from recursive_lth.architecture.zoo import ARCHITECTURES, convnet, mlp, resnet_20
 from recursive_lth.errors import InputError
-from recursive_lth.growth.operators import OPERATORS, sites
+from recursive_lth.growth.operators import OPERATORS
+from recursive_lth.growth.sites import sites
 from recursive_lth.ticket.morph import NEW, Morph
 
 DEEPER = {"widen": 0, "deepen": 1, "residual": 2}  # weight layers that each puts on a path
@@ -104,7 +105,7 @@ def test_widening_widens_all_that_share_the_symbol(
         for name, axes in before.tensors.items():
             expected = tuple(
                 size + axis.repeat * extra * (axis.symbol == symbol)
-                for size, axis in zip(before.shape(name), axes, strict=True)
+                for size, (axis,) in zip(before.shape(name), axes, strict=True)
             )
             assert change.after.shape(name) == expected
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from strategies import SEEDS, architectures, exact_masks, kept_counts, morphs
 
 from recursive_lth.architecture.graph import Architecture
-from recursive_lth.architecture.layer import Axis
+from recursive_lth.architecture.layer import Row
 from recursive_lth.architecture.zoo import mlp
 from recursive_lth.errors import InputError
 from recursive_lth.pruning.overlap import TOTAL, Overlap, overlap, overlap_through
@@ -27,8 +27,9 @@ def numbers(found: Overlap) -> tuple[int, int]:
     return found.shared, found.union
 
 
-def ancestors(axis: Axis, change: Morph) -> list[int]:
+def ancestors(row: Row, change: Morph) -> list[int]:
     """For each entry along an axis after a change the entry before, or NEW."""
+    (axis,) = row
     units, repeat = change.origin[axis.symbol].units, axis.repeat
     return [u if u == NEW else u * repeat + r for u in units for r in range(repeat)]
 

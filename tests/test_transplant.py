@@ -37,7 +37,7 @@ def ancestor(change: Morph, name: str, index: tuple[int, ...]) -> tuple[int, ...
     if name not in change.before.tensors:
         return None
     source = []
-    for entry, axis in zip(index, change.after.tensors[name], strict=True):
+    for entry, (axis,) in zip(index, change.after.tensors[name], strict=True):
         unit, offset = divmod(entry, axis.repeat)
         parent = change.origin[axis.symbol].units[unit]
         if parent == NEW:

@@ -41,7 +41,7 @@ def test_a_unit_scores_the_mean_of_what_vanishes_with_it(
         for unit in range(architecture.widths[symbol]):
             under = []
             for name in architecture.prunable:
-                for axis, place in zip(
+                for (axis,), place in zip(
                     architecture.tensors[name], ticket.masks[name].nonzero().T, strict=True
                 ):
                     if axis.symbol == symbol:
@@ -64,8 +64,8 @@ def test_units_of_zeros_can_go_unseen(name: str, hidden: tuple[int, ...]) -> Non
     ticket = ticket_of(architecture, 1)
     weights = {n: t.clone() for n, t in ticket.weights.items()}
     gone = dict.fromkeys(architecture.free_symbols, 1)
-    for tensor, axes in architecture.tensors.items():
-        axis = axes[0]
+    for tensor, rows in architecture.tensors.items():
+        (axis,) = rows[0]
         if axis.symbol in gone and not tensor.endswith(("running_mean", "running_var")):
             weights[tensor].view(architecture.widths[axis.symbol], -1)[gone[axis.symbol]] = 0
     ticket = replace(ticket, weights=weights)

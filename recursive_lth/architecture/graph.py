@@ -12,14 +12,18 @@ from typing import Any
 import networkx as nx
 
 from recursive_lth.architecture.layer import (
+    CONVOLUTIONS,
     WEIGHTED,
     Axis,
     Layer,
+    Row,
     Shape,
+    group_symbol,
     kernel_symbol,
-    output_axis,
+    only,
+    output_row,
     output_shape,
-    tensor_axes,
+    tensor_rows,
 )
 from recursive_lth.errors import InputError
 
@@ -66,22 +70,23 @@ class Architecture:
         return tuple(nx.lexicographical_topological_sort(self.graph))
 
     @cached_property
-    def _flow(self) -> tuple[dict[str, Shape], dict[str, Axis]]:
+    def _flow(self) -> tuple[dict[str, Shape], dict[str, Row]]:
         shapes: dict[str, Shape] = {}
-        axes: dict[str, Axis] = {}
+        rows: dict[str, Row] = {}
         for name in self.order:
             layer = self.layers[name]
             if layer.operation == "input":
                 shapes[name] = (self.widths[layer.width], *self.spatial)
-                axes[name] = Axis(layer.width)
+                rows[name] = (Axis(layer.width),)
                 continue
             sources = [shapes[i] for i in layer.inputs]
             try:
-                shapes[name] = output_shape(layer, sources, self.widths.get(layer.width, 0))
-                axes[name] = output_axis(layer, [axes[i] for i in layer.inputs], sources[0])
+                rows[name] = output_row(layer, [rows[i] for i in layer.inputs], sources[0])
+                symbol = rows[name][0].symbol if layer.operation in WEIGHTED else ""
+                shapes[name] = output_shape(layer, sources, self.widths.get(symbol, 0))
             except InputError as error:
                 raise InputError(f"layer {name} ({layer.operation}) {error}") from None
-        return shapes, axes
+        return shapes, rows
 
     @property
     def shapes(self) -> dict[str, Shape]:
@@ -89,18 +94,18 @@ class Architecture:
         return self._flow[0]
 
     @property
-    def unit_axes(self) -> dict[str, Axis]:
+    def unit_rows(self) -> dict[str, Row]:
         """The named axis that runs over the units after each layer."""
         return self._flow[1]
 
     @cached_property
-    def tensors(self) -> Mapping[str, tuple[Axis, ...]]:
+    def tensors(self) -> Mapping[str, tuple[Row, ...]]:
         """Every tensor's named axes, in the order the layers run; PyTorch's names."""
-        found: dict[str, tuple[Axis, ...]] = {}
+        found: dict[str, tuple[Row, ...]] = {}
         for name in self.order:
             layer = self.layers[name]
             if layer.inputs:
-                found |= tensor_axes(name, layer, self.unit_axes[layer.inputs[0]])
+                found |= tensor_rows(name, layer, self.unit_rows[layer.inputs[0]])
         return MappingProxyType(found)
 
     @cached_property
@@ -116,15 +121,21 @@ class Architecture:
 
     @cached_property
     def symbols(self) -> Mapping[str, int]:
-        """The size of every symbol: the widths, and each convolution's kernel."""
-        kernels = {
-            kernel_symbol(n): y.kernel for n, y in self.layers.items() if y.operation == "conv"
-        }
-        return MappingProxyType({**self.widths, **kernels})
+        """The size of every symbol: the widths, and each convolution's kernel and groups."""
+        found = dict(self.widths)
+        for name, layer in self.layers.items():
+            if layer.operation in CONVOLUTIONS:
+                found[kernel_symbol(name)] = layer.kernel
+            if layer.operation == "groupconv":
+                found[group_symbol(name)] = only(self.unit_rows[layer.inputs[0]]).repeat
+        return MappingProxyType(found)
 
     def shape(self, tensor: str) -> Shape:
         """The shape of a tensor by name."""
-        return tuple(self.symbols[axis.symbol] * axis.repeat for axis in self.tensors[tensor])
+        return tuple(
+            sum(self.symbols[axis.symbol] * axis.repeat for axis in row)
+            for row in self.tensors[tensor]
+        )
 
     @cached_property
     def input(self) -> str:
@@ -144,7 +155,7 @@ class Architecture:
     @cached_property
     def free_symbols(self) -> tuple[str, ...]:
         """Width symbols that may change size: all but the input's and the logits', as they run."""
-        fixed = {self.layers[self.input].width, self.unit_axes[self.output].symbol}
+        fixed = {self.layers[self.input].width, self.layers[self.output].width}
         made = (self.layers[name].width for name in self.order)
         return tuple(dict.fromkeys(s for s in made if s and s not in fixed))
 
@@ -230,14 +241,12 @@ def _check_names(architecture: Architecture) -> None:
             if outer in architecture.layers:
                 raise InputError(f"layer {name} would lie inside layer {outer}: rename one")
             outer = outer.rpartition(".")[0]
-    kernels = {
-        kernel_symbol(n) for n, layer in architecture.layers.items() if layer.operation == "conv"
-    }
+    kernels = {own(n) for n in architecture.layers for own in (kernel_symbol, group_symbol)}
     for symbol, size in architecture.widths.items():
         if type(size) is not int or size < 1:
             raise InputError(f"width {symbol} must be an integer >= 1, got {size!r}")
         if symbol in kernels:
-            raise InputError(f"width {symbol} has the name of a convolution's kernel: rename it")
+            raise InputError(f"width {symbol} has the name of a convolution's own axis: rename it")
     used = {layer.width for layer in architecture.layers.values()} - {""}
     if used != set(architecture.widths):
         odd = sorted(used ^ set(architecture.widths))
@@ -260,5 +269,6 @@ def _check_graph(architecture: Architecture) -> None:
     outputs = [n for n in graph if graph.out_degree(n) == 0]
     if len(inputs) != 1 or len(outputs) != 1:
         raise InputError(f"needs one input and one output, got {inputs} and {outputs}")
-    if architecture.layers[outputs[0]].operation != "linear":
+    last = architecture.layers[outputs[0]]
+    if last.operation != "linear" or last.multiple != 1:
         raise InputError(f"the last layer {outputs[0]} must be linear: it makes the logits")

@@ -1,4 +1,4 @@
-"""Architecture -> a pure forward over a dict of tensors, and a plain `nn.Module` of it.
+"""Architecture -> a pure forward over a dict of tensors.
 
 The forward closes over structure only, never over tensors, so `torch.func.grad`,
 `torch.func.vmap` and `torch.compile` apply to it as it stands.
@@ -6,14 +6,15 @@ The forward closes over structure only, never over tensors, so `torch.func.grad`
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from recursive_lth.architecture.graph import STATISTICS, Architecture
-from recursive_lth.architecture.layer import Layer
+from recursive_lth.architecture.layer import CONVOLUTIONS, Layer
 from recursive_lth.errors import InputError
 
 Weights = dict[str, Tensor]
@@ -82,7 +83,7 @@ def memory_format(architecture: Architecture) -> torch.memory_format:
 
     The same numbers; a training step of a small ConvNet takes two thirds of the time on a CPU.
     """
-    has_convolution = any(layer.operation == "conv" for layer in architecture.layers.values())
+    has_convolution = any(layer.operation in CONVOLUTIONS for layer in architecture.layers.values())
     return torch.channels_last if has_convolution else torch.contiguous_format
 
 
@@ -94,6 +95,18 @@ def _reads_input(architecture: Architecture, name: str) -> bool:
     return source == architecture.input
 
 
+FUNCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
+    {
+        "relu": F.relu,
+        "relu6": F.relu6,
+        "leakyrelu": F.leaky_relu,
+        "gelu": F.gelu,
+        "silu": F.silu,
+        "hardswish": F.hardswish,
+        "tanh": torch.tanh,
+        "sigmoid": torch.sigmoid,
+    }
+)
 Run = Callable[[Mapping[str, Tensor], list[Tensor], Weights | None], Tensor]
 
 
@@ -106,20 +119,36 @@ def _operation(name: str, layer: Layer) -> Run:
             return lambda w, x, _: F.linear(x[0], w[weight], w[bias] if bias else None)
         case "conv":
             return lambda w, x, _: F.conv2d(x[0], w[weight], w[bias] if bias else None, s, p)
+        case "groupconv":
+            return lambda w, x, _: F.conv2d(
+                x[0], w[weight], w[bias] if bias else None, s, p, 1, _groups(x[0], w[weight])
+            )
         case "batchnorm":
             return lambda w, x, statistics: _batchnorm(name, w, x[0], statistics)
-        case "relu":
-            return lambda w, x, _: F.relu(x[0])
         case "maxpool":
             return lambda w, x, _: F.max_pool2d(x[0], k, s, p)
+        case "avgpool":
+            return lambda w, x, _: F.avg_pool2d(x[0], k, s, p)
+        case "adaptivepool":
+            return lambda w, x, _: F.adaptive_avg_pool2d(x[0], k)
         case "meanpool":
             return lambda w, x, _: x[0].mean((-2, -1))
         case "flatten":
             return lambda w, x, _: x[0].flatten(1)
         case "add":
             return lambda w, x, _: sum(x[1:], start=x[0])
+        case "concat":
+            return lambda w, x, _: torch.cat(x, 1)
+        case activation if activation in FUNCTIONS:
+            function = FUNCTIONS[activation]
+            return lambda w, x, _: function(x[0])
         case _:
             raise InputError(f"layer {name}: an input layer reads nothing")
+
+
+def _groups(x: Tensor, weight: Tensor) -> int:
+    """How many groups a grouped convolution has: its input's channels over those of a group."""
+    return int(x.shape[1] // weight.shape[1])
 
 
 def _batchnorm(
@@ -141,77 +170,3 @@ def _batchnorm(
         statistics[f"{name}.running_mean"] = torch.lerp(mean, batch_mean.detach(), MOMENTUM)
         statistics[f"{name}.running_var"] = torch.lerp(var, batch_var, MOMENTUM)
     return out
-
-
-def module(architecture: Architecture, weights: Mapping[str, Tensor]) -> nn.Module:
-    """A plain `nn.Module` with ordinary layers, the same names and a copy of the weights."""
-    with torch.random.fork_rng(devices=[]):  # torch's layers draw weights, which are replaced
-        built = _Network(architecture)
-    for name in architecture.tensors:
-        shape = architecture.shape(name)
-        if name not in weights or tuple(weights[name].shape) != shape:
-            raise InputError(f"weights lack {name} of shape {shape}")
-    if unexpected := sorted(set(weights) - set(architecture.tensors)):
-        raise InputError(f"weights hold {unexpected}, which the architecture lacks")
-    built.to(next(iter(weights.values())).dtype)  # before loading, or float64 would be rounded
-    built.load_state_dict(dict(weights), strict=False)  # lacks BatchNorm's num_batches_tracked
-    return built
-
-
-class _Network(nn.Module):
-    """Ordinary torch layers wired as the architecture says."""
-
-    def __init__(self, architecture: Architecture) -> None:
-        super().__init__()
-        self.architecture = architecture
-        for name in architecture.order[1:]:
-            parent: nn.Module = self
-            *path, leaf = name.split(".")
-            for part in path:
-                if part not in parent._modules:
-                    _add(parent, part, nn.Module(), name)
-                parent = parent.get_submodule(part)
-            _add(parent, leaf, _torch_layer(architecture, name), name)
-
-    def forward(self, batch: Tensor) -> Tensor:
-        values = {self.architecture.input: batch}
-        for name in self.architecture.order[1:]:
-            layer = self.architecture.layers[name]
-            inputs = [values[i] for i in layer.inputs]
-            if layer.operation == "add":
-                values[name] = sum(inputs[1:], start=inputs[0])
-            else:
-                values[name] = self.get_submodule(name)(inputs[0])
-        return values[self.architecture.output]
-
-
-def _add(parent: nn.Module, part: str, child: nn.Module, name: str) -> None:
-    if hasattr(parent, part):
-        raise InputError(f"layer {name}: {part!r} is an attribute of torch's modules, rename it")
-    parent.add_module(part, child)
-
-
-def _torch_layer(architecture: Architecture, name: str) -> nn.Module:
-    layer = architecture.layers[name]
-    shape = architecture.shapes[layer.inputs[0]]
-    units = architecture.shapes[name][0]
-    match layer.operation:
-        case "linear":
-            return nn.Linear(shape[0], units, bias=layer.bias)
-        case "conv":
-            return nn.Conv2d(
-                shape[0], units, layer.kernel, layer.stride, layer.padding, bias=layer.bias
-            )
-        case "batchnorm":
-            made = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
-            return made(units, eps=EPSILON, momentum=MOMENTUM)
-        case "relu":
-            return nn.ReLU()
-        case "maxpool":
-            return nn.MaxPool2d(layer.kernel, layer.stride, layer.padding)
-        case "meanpool":
-            return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        case "flatten":
-            return nn.Flatten()
-        case _:
-            return nn.Identity()

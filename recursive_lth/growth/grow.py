@@ -1,5 +1,6 @@
 """One growth of a ticket: morph, birth, transplant of all it holds, and the certificate."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -7,25 +8,31 @@ from torch import Generator, Tensor
 
 from recursive_lth.architecture.network import Weights
 from recursive_lth.config import GrowthStep, pick
-from recursive_lth.growth.certificate import Certificate, enforce, largest_change
+from recursive_lth.growth.birth import Batch, Birth, Soil
+from recursive_lth.growth.certificate import Certificate, certify
 from recursive_lth.growth.fresh import fresh
-from recursive_lth.growth.initialise import is_preserving, resolve
+from recursive_lth.growth.initialise import resolve, why_inexact
 from recursive_lth.growth.masks_of_new import BUDGETED, MASKS_OF_NEW, pay
 from recursive_lth.growth.operators import OPERATORS
 from recursive_lth.ticket import masks as masking
+from recursive_lth.ticket.masks import Masks
 from recursive_lth.ticket.morph import NEW, Morph
 from recursive_lth.ticket.ticket import Ticket
-from recursive_lth.ticket.transplant import transplant
+from recursive_lth.ticket.transplant import inherited, transplant
 
 
 @dataclass(frozen=True)
 class Sprout:
-    """A grown ticket, not yet trained, with the morph that led to it and its certificate."""
+    """A grown ticket, not yet trained, with the morph that led to it and its certificate.
+
+    `multiply_adds` is what its birth has cost in activations and gradients.
+    """
 
     ticket: Ticket
     morph: Morph
     step: GrowthStep  # with the initialisation's own name
     certificate: Certificate
+    multiply_adds: int = 0
 
 
 def seed_ticket(morph: Morph, generator: Generator, scheme: str) -> Ticket:
@@ -44,7 +51,7 @@ def seed_ticket(morph: Morph, generator: Generator, scheme: str) -> Ticket:
 def grow(
     ticket: Ticket,
     step: GrowthStep,
-    inputs: Tensor,
+    batch: Batch,
     *,
     generation: int,
     generator: Generator,
@@ -52,63 +59,93 @@ def grow(
 ) -> Sprout:
     """The ticket grown by one step, everything it holds transplanted, new layers `g<generation>`.
 
-    `inputs` are real samples for the certificate. Raises `InputError` where a name is unknown, the
-    network has no such place, or a growth that claims to preserve the function does not.
+    `batch` holds real samples, for the certificate and for births that look at gradients. Raises
+    `InputError` where a name is unknown, the network has no such place, or a growth that claims to
+    preserve the function does not.
     """
     operator = pick(OPERATORS, step.operator, "operator")
-    mask_of_new = pick(MASKS_OF_NEW, step.mask, "mask of new weights")
     name, initialise = resolve(step.operator, step.initialisation)
+    named = replace(step, initialisation=name)
     change = operator(
         ticket.architecture, place=step.place, ratio=step.ratio, label=f"g{generation}"
     )
-    born = initialise(change, fresh(change.after, generator, scheme))
-    masks = mask_of_new(change, ticket.masks, born.skeleton, generator)
-    values = transplant(ticket.weights, change, born.values)
-    weights = masking.apply(values, masks)
-    paid = (
-        pay(change, weights, masks, masking.remaining(ticket.masks))
-        if step.mask in BUDGETED
-        else None
+    soil = Soil(ticket, fresh(change.after, generator, scheme), generator, batch, step.ratio)
+    born = initialise(change, soil)
+    masks = _masks(ticket, change, born, named, generator)
+    weights = masking.apply(
+        _shared_out(transplant(ticket.weights, change, born.values), born), masks
     )
-    kept = masks if paid is None else paid
+    kept = masks
+    if step.mask in BUDGETED:
+        kept = pay(change, weights, masks, masking.remaining(ticket.masks))
     grown = Ticket(
         change.after,
         weights=masking.apply(weights, kept),
-        rewind=transplant(ticket.rewind, change, born.values),
+        rewind=_rewound(ticket, change, born),
         masks=kept,
-        births=transplant(ticket.births, change, _born_in(change, generation)),
+        births=_births(ticket, change, born, generation),
         parent=ticket.digest,
     )
-    named = replace(step, initialisation=name)
-    payment = None if paid is None else grown.weights
-    return Sprout(grown, change, named, _certify(ticket, change, named, inputs, weights, payment))
-
-
-def _certify(
-    ticket: Ticket,
-    change: Morph,
-    step: GrowthStep,
-    inputs: Tensor,
-    weights: Weights,
-    payment: Weights | None,
-) -> Certificate:
-    """The certificate of a growth, held to its claim; `payment` are the weights after paying."""
-
-    def largest(grown: Weights, *, training: bool = False) -> float:
-        before = (ticket.architecture, ticket.weights)
-        return largest_change(before, (change.after, grown), inputs, training=training)
-
-    certificate = Certificate(
+    certificate = certify(
+        ticket,
+        replace(grown, weights=weights, masks=masks),
+        batch,
         operator=step.operator,
-        initialisation=step.initialisation,
-        claims_exact=is_preserving(step.operator, step.initialisation),
-        eval=largest(weights),
-        train=largest(weights, training=True),
-        after_budget=None if payment is None else largest(payment),
-        samples=len(inputs),
+        initialisation=name,
+        why_inexact=why_inexact(change, step.operator, name),
+        paid=grown.weights if step.mask in BUDGETED else None,
+        is_new=new_places(change, born),
     )
-    enforce(certificate)
-    return certificate
+    return Sprout(grown, change, named, certificate, born.multiply_adds)
+
+
+def new_places(change: Morph, born: Birth) -> dict[str, Tensor]:
+    """For each tensor after a growth a bool tensor: is the entry new, a copy, or unpruned?"""
+    found = {n: ~t | _copies(change, n) for n, t in inherited(change).items()}
+    return {n: t | born.revived.get(n, torch.zeros_like(t)) for n, t in found.items()}
+
+
+def _copies(change: Morph, name: str) -> Tensor:
+    """Entries of units whose ancestor has an earlier heir on the same axis, as after a split."""
+    result = torch.zeros(change.after.shape(name), dtype=torch.bool)
+    for dimension, row in enumerate(change.after.tensors[name]):
+        flags = []
+        for axis in row:
+            units = change.origin[axis.symbol].units
+            is_copy = [u != NEW and u in units[:i] for i, u in enumerate(units)]
+            flags.append(torch.tensor(is_copy).repeat_interleave(axis.repeat))
+        shape = [-1 if d == dimension else 1 for d in range(result.dim())]
+        result |= torch.cat(flags).view(shape)
+    return result
+
+
+def _masks(
+    ticket: Ticket, change: Morph, born: Birth, step: GrowthStep, generator: Generator
+) -> Masks:
+    rule = pick(MASKS_OF_NEW, step.mask, "mask of new weights")
+    masks = rule(change, ticket.masks, born.skeleton, generator)
+    nothing = {name: torch.zeros_like(mask) for name, mask in masks.items()}
+    dropped, revived = {**nothing, **born.dropped}, {**nothing, **born.revived}
+    return {name: (mask & ~dropped[name]) | revived[name] for name, mask in masks.items()}
+
+
+def _shared_out(tensors: Mapping[str, Tensor], born: Birth) -> Weights:
+    """The tensors with the weights that leave split units divided, and revived ones set."""
+    found = {n: born.divided[n].of(t) if n in born.divided else t for n, t in tensors.items()}
+    return found | {
+        name: torch.where(place, born.values[name].to(found[name]), found[name])
+        for name, place in born.revived.items()
+    }
+
+
+def _rewound(ticket: Ticket, change: Morph, born: Birth) -> Weights:
+    return _shared_out(transplant(ticket.rewind, change, born.values), born)
+
+
+def _births(ticket: Ticket, change: Morph, born: Birth, generation: int) -> dict[str, Tensor]:
+    """Inherited weights keep the generation of their birth; revived ones are born again."""
+    births = transplant(ticket.births, change, _born_in(change, generation))
+    return births | {n: births[n].masked_fill(t, generation) for n, t in born.revived.items()}
 
 
 def describe(step: GrowthStep, morph: Morph) -> dict[str, object]:

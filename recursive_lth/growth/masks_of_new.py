@@ -49,13 +49,17 @@ def parent_density(
 def _lifelines(morph: Morph, name: str, draw: Tensor) -> Tensor:
     """One weight for each new unit on the output and on the input axis: that of highest draw."""
     chosen = torch.zeros(draw.shape, dtype=torch.bool)
-    for dimension, axis in enumerate(morph.after.tensors[name][:2]):
-        units = torch.tensor(morph.origin[axis.symbol].units)
-        by_unit = draw.transpose(0, dimension).reshape(len(units), -1)
-        best = torch.zeros(by_unit.shape, dtype=torch.bool)
-        best[torch.arange(len(units)), by_unit.argmax(1)] = units == NEW
-        shape = draw.transpose(0, dimension).shape
-        chosen |= best.view(shape).transpose(0, dimension)
+    for dimension, row in enumerate(morph.after.tensors[name][:2]):
+        turned = draw.transpose(0, dimension)
+        sizes = [morph.after.symbols[axis.symbol] * axis.repeat for axis in row]
+        parts = []
+        for axis, part in zip(row, turned.split(sizes), strict=True):
+            units = torch.tensor(morph.origin[axis.symbol].units)
+            by_unit = part.reshape(len(units), -1)
+            best = torch.zeros(by_unit.shape, dtype=torch.bool)
+            best[torch.arange(len(units)), by_unit.argmax(1)] = units == NEW
+            parts.append(best.view(part.shape))
+        chosen |= torch.cat(parts).transpose(0, dimension)
     return chosen
 
 

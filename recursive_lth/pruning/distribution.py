@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from recursive_lth.architecture.cost import size
 from recursive_lth.architecture.graph import Architecture
+from recursive_lth.architecture.layer import CONVOLUTIONS
 from recursive_lth.errors import InputError
 
 Share = Callable[[Architecture], dict[str, float]]  # relative densities, scaled to any total
@@ -28,7 +29,7 @@ def uniform_plus(architecture: Architecture) -> dict[str, float]:
     Of the output layer at least a fifth remains (arXiv 1902.09574, section 5): see `layer_targets`.
     """
     first = architecture.prunable[0]
-    is_convolution = architecture.layers[first.removesuffix(".weight")].operation == "conv"
+    is_convolution = architecture.layers[first.removesuffix(".weight")].operation in CONVOLUTIONS
     return {
         name: math.inf if name == first and is_convolution else 1.0
         for name in architecture.prunable

@@ -107,6 +107,8 @@ def _new_units(ticket: Ticket, generation: int) -> dict[str, Tensor]:
         if layer.operation in WEIGHTED:
             births = ticket.births[f"{name}.weight"]
             found[name] = (births == generation).flatten(1).all(1)
+        elif layer.operation == "concat":
+            found[name] = torch.cat([found[source] for source in layer.inputs])
         elif layer.inputs:
             units = reduce(and_, (found[source] for source in layer.inputs))
             found[name] = units.repeat_interleave(architecture.shapes[name][0] // len(units))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from recursive_lth.architecture.graph import Architecture
-from recursive_lth.architecture.layer import Axis
+from recursive_lth.architecture.layer import Row
 from recursive_lth.errors import InputError
 from recursive_lth.pruning.evidence import Scores
 from recursive_lth.ticket.masks import Masks
@@ -30,19 +30,27 @@ def unit_scores(architecture: Architecture, masks: Masks, scores: Scores) -> dic
     weights = {s: torch.zeros(architecture.widths[s]).double() for s in architecture.free_symbols}
     for name in architecture.prunable:
         value = scores[name].double().masked_fill(~masks[name], 0)
-        for dimension, axis in enumerate(architecture.tensors[name]):
-            if axis.symbol in sums:
-                sums[axis.symbol] += _by_unit(value, dimension, axis)
-                weights[axis.symbol] += _by_unit(masks[name].double(), dimension, axis)
+        for dimension, row in enumerate(architecture.tensors[name]):
+            values = _by_segment(value, dimension, row, architecture)
+            counts = _by_segment(masks[name].double(), dimension, row, architecture)
+            for axis, one, many in zip(row, values, counts, strict=True):
+                if axis.symbol in sums:
+                    sums[axis.symbol] += one
+                    weights[axis.symbol] += many
     return {
         s: torch.where(weights[s] > 0, sums[s] / weights[s].clamp(min=1), -torch.inf) for s in sums
     }
 
 
-def _by_unit(tensor: Tensor, dimension: int, axis: Axis) -> Tensor:
-    """The sum of all entries that belong to each unit of an axis."""
+def _by_segment(
+    tensor: Tensor, dimension: int, row: Row, architecture: Architecture
+) -> list[Tensor]:
+    """For each segment of an axis the sum of all entries that belong to each of its units."""
     flat = tensor.movedim(dimension, 0).flatten(1).sum(1)
-    return flat.view(-1, axis.repeat).sum(1)
+    sizes = [architecture.symbols[axis.symbol] * axis.repeat for axis in row]
+    return [
+        part.view(-1, axis.repeat).sum(1) for part, axis in zip(flat.split(sizes), row, strict=True)
+    ]
 
 
 def lowest_units(

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from recursive_lth.architecture.graph import Architecture
-from recursive_lth.architecture.layer import WEIGHTED, Layer
+from recursive_lth.architecture.layer import ACTIVATIONS, SLIDES, WEIGHTED, Layer
 
-FOLLOWERS = frozenset({"batchnorm", "relu", "flatten"})
+FOLLOWERS = frozenset({"batchnorm", "flatten", *ACTIVATIONS})
 WORDS = {"batchnorm": "norm", "add": "+", "meanpool": "mean pool", "maxpool": "max pool"}
 
 
@@ -64,7 +64,7 @@ def describe(architecture: Architecture, box: Box) -> str:
 
 
 def _word(layer: Layer) -> str:
-    if layer.operation in ("conv", "maxpool"):
+    if layer.operation in SLIDES:
         stride = f" /{layer.stride}" if layer.stride > 1 else ""
         return f"{layer.kernel}×{layer.kernel} {WORDS.get(layer.operation, 'conv')}{stride}"
     return WORDS.get(layer.operation, layer.operation)

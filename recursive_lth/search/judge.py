@@ -12,6 +12,7 @@ from typing import Any
 from recursive_lth import seeds
 from recursive_lth.config import Experiment, Growth, pick
 from recursive_lth.errors import InputError
+from recursive_lth.growth.birth import Batch
 from recursive_lth.growth.certificate import BrokenPromiseError
 from recursive_lth.growth.grow import Sprout, describe, grow
 from recursive_lth.running.fit import Fitted, fit
@@ -200,12 +201,12 @@ def _judged(candidate: Candidate, fitted: Fitted, gains: list[float], job: Job) 
 
 
 def _grow(bench: Bench[Experiment], parent: Ticket, proposal: Proposal, generation: int) -> Sprout:
-    seed = bench.experiment.seed
+    seed, few = bench.experiment.seed, bench.split.train
     with bench.clock.inside("growth"):
         return grow(
             parent,
             proposal.step,
-            bench.split.train.images[:CERTIFIED_SAMPLES].cpu(),
+            Batch(few.images[:CERTIFIED_SAMPLES].cpu(), few.labels[:CERTIFIED_SAMPLES].cpu()),
             generation=generation,
             generator=seeds.generator(seed, "generation", generation, "birth"),  # common to all
             scheme=bench.experiment.start.initialisation,

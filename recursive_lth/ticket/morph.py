@@ -5,11 +5,12 @@ Removing units is `(0, 2, 3)`; widening is `(0, 1, 2, -1, -1)`; a Net2Net split 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from recursive_lth.architecture.graph import Architecture
+from recursive_lth.architecture.layer import Axis
 from recursive_lth.errors import InputError
 
 NEW = -1
@@ -33,13 +34,16 @@ Origin = Mapping[str, Ancestry]
 class Morph:
     """A structural change: `before`, `after`, and for each symbol of `after` its ancestry.
 
-    The constructor checks that every symbol is covered and every ancestor exists, and leaves the
-    symbol out of an ancestry whose units are all new, so that equal changes are equal morphs.
+    `models` names for a new layer that is a copy the layer before that it copies: a hint for its
+    values and masks, which transplant does not read. The constructor checks that every symbol is
+    covered and every ancestor exists, and leaves the symbol out of an ancestry whose units are all
+    new, so that equal changes are equal morphs.
     """
 
     before: Architecture
     after: Architecture
     origin: Origin
+    models: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         origin = {
@@ -49,6 +53,10 @@ class Morph:
             for symbol, ancestry in self.origin.items()
         }
         object.__setattr__(self, "origin", MappingProxyType(origin))
+        object.__setattr__(self, "models", MappingProxyType(dict(self.models)))
+        for layer, model in self.models.items():
+            if layer not in self.new_layers or model not in self.before.layers:
+                raise InputError(f"{layer} cannot copy {model}: one is no new, one no old layer")
         if set(self.origin) != set(self.after.symbols):
             odd = sorted(set(self.origin) ^ set(self.after.symbols))
             raise InputError(f"origin must name exactly the symbols after; differ in {odd}")
@@ -66,7 +74,7 @@ class Morph:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Built anew when pickled or copied: a mapping proxy can be neither."""
-        return Morph, (self.before, self.after, dict(self.origin))
+        return Morph, (self.before, self.after, dict(self.origin), dict(self.models))
 
     @property
     def new_tensors(self) -> tuple[str, ...]:
@@ -79,7 +87,12 @@ class Morph:
         return tuple(name for name in self.after.order if name not in self.before.layers)
 
 
-def morph(before: Architecture, after: Architecture, changed: Origin) -> Morph:
+def morph(
+    before: Architecture,
+    after: Architecture,
+    changed: Origin,
+    models: Mapping[str, str] | None = None,
+) -> Morph:
     """A morph whose symbols come from their namesakes unit by unit, save those in `changed`.
 
     A symbol without a namesake that `changed` does not name is all new. Raises `InputError` where
@@ -101,7 +114,8 @@ def morph(before: Architecture, after: Architecture, changed: Origin) -> Morph:
             return Ancestry(symbol, tuple(range(units)))
         return Ancestry("", (NEW,) * units)
 
-    return Morph(before, after, {symbol: ancestry(symbol) for symbol in after.symbols})
+    origin = {symbol: ancestry(symbol) for symbol in after.symbols}
+    return Morph(before, after, origin, models or {})
 
 
 def birth(architecture: Architecture) -> Morph:
@@ -121,6 +135,8 @@ def compose(first: Morph, second: Morph) -> Morph:
     gone = set(first.before.tensors) - set(first.after.tensors)
     if back := sorted(gone & set(second.after.tensors)):
         raise InputError(f"cannot compose: {back} were removed and are new again, name them anew")
+    for name in {*first.before.tensors} & {*first.after.tensors} & {*second.after.tensors}:
+        _check_segments(name, first, second)
 
     def through(ancestry: Ancestry) -> Ancestry:
         if not ancestry.symbol:
@@ -130,4 +146,33 @@ def compose(first: Morph, second: Morph) -> Morph:
         return Ancestry(earlier.symbol, units)
 
     origin = {symbol: through(ancestry) for symbol, ancestry in second.origin.items()}
-    return Morph(first.before, second.after, origin)
+    models = {new: first.models.get(old, old) for new, old in second.models.items()}
+    models = {**first.models, **models}
+    return Morph(
+        first.before,
+        second.after,
+        origin,
+        {
+            new: old
+            for new, old in models.items()
+            if old in first.before.layers and new in second.after.layers
+        },
+    )
+
+
+def _check_segments(name: str, first: Morph, second: Morph) -> None:
+    """Raise `InputError` where a tensor would lose a joined stream and take it up again."""
+    for before, middle, after in zip(
+        first.before.tensors[name],
+        first.after.tensors[name],
+        second.after.tensors[name],
+        strict=True,
+    ):
+        for axis in after if len(after) > 1 else ():
+            parent = second.origin[axis.symbol].symbol
+            if not parent or Axis(parent, axis.repeat) in middle:
+                continue
+            if Axis(first.origin[parent].symbol, axis.repeat) in before:
+                raise InputError(
+                    f"cannot compose: {name} lost {parent} and takes it up again, name it anew"
+                )

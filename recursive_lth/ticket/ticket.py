@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from recursive_lth.architecture.cost import Cost
 from recursive_lth.architecture.graph import Architecture
-from recursive_lth.architecture.network import Weights, module
+from recursive_lth.architecture.module import module
+from recursive_lth.architecture.network import Weights
 from recursive_lth.errors import DamagedFileError, InputError
 from recursive_lth.files import canonical_json, write_atomic
 from recursive_lth.ticket import masks as masking

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from recursive_lth.architecture.layer import Axis
+from recursive_lth.architecture.layer import Axis, Row
 from recursive_lth.errors import InputError
 from recursive_lth.ticket.morph import NEW, Morph
 
@@ -48,10 +48,18 @@ def inherited(morph: Morph) -> dict[str, Tensor]:
     return transplant(old, morph, new)
 
 
+def inherited_along(morph: Morph, name: str, dimension: int) -> Tensor:
+    """For each entry along one axis of a tensor after the morph: does it have an ancestor?"""
+    row = morph.after.tensors[name][dimension]
+    if not _is_heir(name, morph):
+        return torch.zeros(morph.after.shape(name)[dimension], dtype=torch.bool)
+    return _sources(name, morph.before.tensors[name][dimension], row, morph) != NEW
+
+
 def _is_heir(name: str, morph: Morph) -> bool:
     """True iff an entry of the tensor has an ancestor, as far as names and units go."""
     return name in morph.before.tensors and all(
-        morph.origin[axis.symbol].symbol for axis in morph.after.tensors[name]
+        any(morph.origin[axis.symbol].symbol for axis in row) for row in morph.after.tensors[name]
     )
 
 
@@ -59,11 +67,11 @@ def _move(name: str, tensors: Mapping[str, Tensor], morph: Morph, fill: Tensor) 
     if name not in tensors:
         raise InputError(f"{name} has ancestors, but is not among the tensors to move")
     old = tensors[name]
-    axes_before, axes_after = morph.before.tensors[name], morph.after.tensors[name]
-    if len(axes_before) != len(axes_after):
-        raise InputError(f"{name} has {len(axes_before)} axes before and {len(axes_after)} after")
+    rows_before, rows_after = morph.before.tensors[name], morph.after.tensors[name]
+    if len(rows_before) != len(rows_after):
+        raise InputError(f"{name} has {len(rows_before)} axes before and {len(rows_after)} after")
     places: list[Tensor] = []  # per axis: which entries after have an ancestor
-    for dimension, (before, after) in enumerate(zip(axes_before, axes_after, strict=True)):
+    for dimension, (before, after) in enumerate(zip(rows_before, rows_after, strict=True)):
         sources = _sources(name, before, after, morph)
         place = (sources != NEW).nonzero().flatten()
         places.append(place)
@@ -76,19 +84,36 @@ def _move(name: str, tensors: Mapping[str, Tensor], morph: Morph, fill: Tensor) 
     return moved
 
 
-def _sources(name: str, before: Axis, after: Axis, morph: Morph) -> Tensor:
-    """For each entry along an axis after the morph its entry before, or NEW."""
-    ancestry = morph.origin[after.symbol]
-    units = torch.tensor(ancestry.units)
-    if not ancestry.symbol:
-        return units.repeat_interleave(after.repeat)
-    if ancestry.symbol != before.symbol or after.repeat != before.repeat:
+def _sources(name: str, before: Row, after: Row, morph: Morph) -> Tensor:
+    """For each entry along an axis after the morph its entry before, or NEW.
+
+    A segment after the change comes from the segment before that its symbol comes from, the second
+    of a symbol from the second; one that was not there before is new.
+    """
+    starts: dict[Axis, list[int]] = {}
+    place = 0
+    for axis in before:
+        starts.setdefault(axis, []).append(place)
+        place += morph.before.symbols[axis.symbol] * axis.repeat
+    found, strangers = [], []
+    for axis in after:
+        ancestry = morph.origin[axis.symbol]
+        units = torch.tensor(ancestry.units)[:, None]
+        known = starts.get(Axis(ancestry.symbol, axis.repeat))
+        entries = units * axis.repeat + torch.arange(axis.repeat)
+        if known:
+            entries = torch.where(units == NEW, NEW, entries + known.pop(0))
+        else:
+            entries = torch.full_like(entries, NEW)
+            strangers += [f"{ancestry.symbol} x {axis.repeat}"] if ancestry.symbol else []
+        found.append(entries.flatten())
+    if len(strangers) == len(after):
+        there = " + ".join(f"{axis.symbol} x {axis.repeat}" for axis in before)
         raise InputError(
-            f"{name} runs over {before.symbol} x {before.repeat} before and inherits from "
-            f"{ancestry.symbol} x {after.repeat}: name the axis's own symbol in the origin"
+            f"{name} runs over {there} before and inherits from {' + '.join(strangers)}: name the "
+            "axis's own symbol in the origin"
         )
-    entries = units[:, None] * after.repeat + torch.arange(after.repeat)
-    return torch.where(units[:, None] == NEW, NEW, entries).flatten()
+    return torch.cat(found)
 
 
 def _take(tensor: Tensor, dimension: int, sources: Tensor) -> Tensor:
