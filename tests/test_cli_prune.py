@@ -11,7 +11,7 @@ from recursive_lth import api, shelf
 from recursive_lth.cli import main
 
 TINY = (
-    *("data.train_limit=90", "data.test_limit=30", "training.epochs=1", "training.batch_size=16"),
+    *("data.train_limit=90", "data.test_limit=30", "training.epochs=2", "training.batch_size=16"),
     *("tickets.replicates=1", "tickets.look_every=0", "supermask.epochs=1"),
     *("pruning.score_samples=20", "pruning.score_rounds=2"),
 )
@@ -70,14 +70,14 @@ def test_options_are_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     """Each named option changes the value it names."""
     words = ["--score", "snip", "--scope", "erk", "--schedule", "one_shot", "--basis", "dct",
              "--rate", "0.3", "--target-density", "0.2", "--density", "0.5", "--density", "0.1",
-             "--score-at", "init", "--rewind", "5it", "--restore", "signs", "--control", "signs",
+             "--score-at", "init", "--rewind", "5it", "--restore", "signs", "--control", "reinit",
              "--replicates", "2", "--epochs", "3", "--seed", "9"]  # fmt: skip
     assert main(["prune", *words, "--dry-run", "--json", "--out", str(tmp_path)]) == 0
     found = json.loads(capsys.readouterr().out)["experiment"]
     wanted = {"score": "snip", "scope": "erk", "schedule": "one_shot", "basis": "dct", "rate": 0.3,
               "target_density": 0.2, "rewind": "5it", "restore": "signs"}  # fmt: skip
     assert found["pruning"].items() >= wanted.items()
-    wanted_tickets = {"densities": [0.5, 0.1], "score_at": "init", "controls": ["signs"],
+    wanted_tickets = {"densities": [0.5, 0.1], "score_at": "init", "controls": ["reinit"],
                       "replicates": 2}  # fmt: skip
     assert found["tickets"].items() >= wanted_tickets.items()
     assert (found["training"]["epochs"], found["seed"]) == (3, 9)

@@ -1,6 +1,7 @@
 """What a `prune` run found, in words and in tables of text."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import fake_tickets as fake
 import pytest
@@ -31,6 +32,21 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TicketsRecord
     """What the folders of all invented runs say."""
     out = tmp_path_factory.mktemp("runs")
     return {name: read_tickets(write_named(out, name)) for name in LINES}
+
+
+def test_arms_are_held_against_each_other_at_one_density(
+    records: dict[str, TicketsRecord],
+) -> None:
+    """Levels have numbers, densities are what is compared: arms of unlike levels are not mixed."""
+    whole = records["arms"]
+    arms = list(dict.fromkeys(row["arm"] for row in whole.table))
+    table = [
+        {**row, "density": row["density"] / 3} if row["arm"] == arms[0] and row["level"] else row
+        for row in whole.table
+    ]
+    found = find(replace(whole, table=table, pairs=[], summary=None))
+    assert arms[0] not in found.headline
+    assert arms[0] not in found.explanation
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,8 @@ class Pruning:
     schedule's last rate), `init`, or a step such as `500it` or `2ep`; for weights grown later the
     same step after their birth. `restore` says what is set back: the weights, only the learning
     rate (Renda et al. 2020), or only the weights' signs, at the layer's constant size. `pruned`
-    is the mask-0 action of Zhou et al. (2019): what stands in place of a pruned weight.
+    is the mask-0 action of Zhou et al. (2019): what stands in place of a pruned weight. Of an N:M
+    granularity scope and rate are given.
     """
 
     score: str = "magnitude"

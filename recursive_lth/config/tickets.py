@@ -18,10 +18,10 @@ KEEP = ("all", "last")
 class Tickets:
     """The levels of a run, its replicates, and what is trained beside each ticket.
 
-    Level 0 is dense. With `densities` each later level has the density named, else `pruning.rate`
-    leads down to `pruning.target_density`. Under the schedule `one_shot` every level is cut from
-    level 0, otherwise from the level before. Replicate r has the root seed `seed + r`; a ticket
-    and its controls share it.
+    Level 0 is dense. With `densities` each later level has the density named, whatever rate, rounds
+    and targets `pruning` has; else `pruning.rate` leads down to `pruning.target_density`. Under the
+    schedule `one_shot` every level is cut from level 0, otherwise from the level before. Replicate
+    r has the root seed `seed + r`; a ticket and its controls share it.
     """
 
     replicates: int = 3
@@ -118,6 +118,11 @@ class Arm:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,31}", self.name):
             raise InputError(f"arms.name must be letters, digits, _ . : + or -, got {self.name!r}")
         for setting in self.set:
+            if setting.replace(" ", "").startswith("tickets.replicates="):
+                raise InputError(
+                    f"arm {self.name} sets {setting!r}: replicates are the whole run's, so that "
+                    "arms are paired; set tickets.replicates outside the arms"
+                )
             if setting.partition(".")[0].partition("=")[0] not in ARM_SECTIONS:
                 raise InputError(
                     f"arm {self.name} sets {setting!r}: an arm may set values of "

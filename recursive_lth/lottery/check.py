@@ -1,8 +1,11 @@
 """Can an experiment of ticket finding be run as it stands? Asked before anything is written."""
 
+from dataclasses import replace
+
 from recursive_lth.config import TicketExperiment, moment_step
 from recursive_lth.errors import InputError
 from recursive_lth.lottery.benches import Benches, target_data
+from recursive_lth.lottery.check_ignored import check_controls, check_ignored
 from recursive_lth.pruning.controls import CONTROLS
 from recursive_lth.pruning.scores import NEEDS_TALLY
 from recursive_lth.running import check
@@ -16,11 +19,14 @@ def check_arm(name: str, arm: TicketExperiment, benches: Benches) -> None:
         _check_names(arm)
         _check_moments(arm, benches)
         _check_continuing(arm)
+        check_ignored(arm)
+        check_controls(arm)
         _check_channels(arm, benches)
         _check_supermask(arm)
         _check_transfer(arm, benches)
-        if not arm.tickets.densities:
-            check.check_target(arm.pruning, benches.architecture(arm))
+        for density in arm.tickets.densities or (arm.pruning.target_density,):
+            goal = replace(arm.pruning, target_density=density)
+            check.check_target(goal, benches.architecture(arm))
     except InputError as error:
         raise InputError(f"arm {name}: {error}") from None
 
@@ -41,6 +47,11 @@ def _check_moments(arm: TicketExperiment, benches: Benches) -> None:
     steps = steps_in(recipe.epochs, benches.samples(arm.data), recipe.batch_size)
     back = arm.pruning.rewind_step(per_epoch)
     check.check_moment("pruning.rewind", arm.pruning.rewind, back, steps)
+    if back == steps and arm.pruning.epochs == 0:
+        raise InputError(
+            f"pruning.rewind={arm.pruning.rewind} is the last step, and with pruning.epochs=0 "
+            "nothing would be left to train: name an earlier step, or set pruning.epochs"
+        )
     if arm.tickets.score_at != "end":
         at = moment_step(arm.tickets.score_at, per_epoch)
         check.check_moment("tickets.score_at", arm.tickets.score_at, at, steps)
@@ -67,26 +78,10 @@ def _check_continuing(arm: TicketExperiment) -> None:
             "pruning.pruned fills the places of single weights, units leave none: set "
             "pruning.pruned=zero"
         )
-    shuffled = {"shuffled_mask", "dense"} & set(tickets.controls)
-    if pruning.granularity == "unit" and shuffled:
-        raise InputError(
-            f"a ticket without some units has no mask for {sorted(shuffled)} to change: choose "
-            "tickets.controls among reinit, shuffled_weights, signs and small_dense"
-        )
-    if tickets.densities and pruning.kept_of:
-        raise InputError(
-            f"pruning.granularity {pruning.granularity} sets the density itself: leave "
-            "tickets.densities empty"
-        )
     if tickets.early_bird and pruning.score in NEEDS_TALLY:
         raise InputError(
             f"tickets.early_bird draws masks on the way, {pruning.score} needs a whole training: "
             "choose another pruning.score, or set tickets.early_bird=0"
-        )
-    if tickets.densities and pruning.output_rate is not None:
-        raise InputError(
-            "tickets.densities name how much remains, pruning.output_rate how much goes: leave one "
-            "of them out"
         )
     if pruning.basis != "identity" and pruning.granularity != "weight":
         raise InputError(

@@ -10,11 +10,14 @@ from recursive_lth.ticket.ticket import Ticket
 
 Load = Callable[[str], Ticket]  # a ticket of the run by digest
 Line = Mapping[str, Any]
+SAME_DENSITY = 1.1  # largest ratio of densities that count as one
 MOST_IN_PAIRS = 6  # arms; of more, every two would be a table that no one reads
 
 
 def overlaps(lines: Sequence[Line], load: Load) -> list[dict[str, Any]]:
     """At each level the overlap of all arms' tickets together, and of every two of a few arms.
+
+    Arms whose tickets are not of one density there are left out.
 
     Only tickets of one replicate and one shape are compared; `shared` is a fraction of the
     connections that either, or any, keeps: the Jaccard index.
@@ -28,13 +31,15 @@ def overlaps(lines: Sequence[Line], load: Load) -> list[dict[str, Any]]:
         here = [line for line in tickets if line["level"] == level]
         tickets_here = {(line["arm"], line["replicate"]): load(line["digest"]) for line in here}
         for arms in groups:
+            densities = [line["density"] for line in here if line["arm"] in arms]
+            if not densities or max(densities) > SAME_DENSITY * min(densities):
+                continue  # two masks of unlike size share little whatever they are
             cells = [
                 overlap([tickets_here[arm, r].masks for arm in arms])
                 for r in sorted({line["replicate"] for line in here})
                 if _are_alike([tickets_here.get((arm, r)) for arm in arms])
             ]
             if cells:
-                densities = [line["density"] for line in here if line["arm"] in arms]
                 found.append(
                     {
                         "level": level,

@@ -154,8 +154,16 @@ def _trained(
     dense = fitted.ticket.cost if first is None else first.ticket.cost
     line = describe(bench, trial, fitted, dense, spent_before=spent)
     drawn = _drawn(bench, trial, fitted, at, first)
-    drawn = replace(drawn, spent=line["finding_multiply_adds"])
+    drawn = replace(drawn, spent=spent + _spent_until(bench, trial, fitted, drawn.step))
     return Level(line | {"drawn_at": drawn.step}, trial, fitted.ticket, drawn)
+
+
+def _spent_until(bench: Bench[TicketExperiment], trial: Trial, fitted: Fitted, step: int) -> int:
+    """Multiply-adds of a training up to the step drawn at, and that rewound to: the rest is not
+    needed to find what is cut from it."""
+    back = bench.experiment.pruning.rewind_step(bench.per_epoch(trial.recipe)) or 0
+    needed = max(step, back) - trial.start
+    return round(fitted.cost * min(1.0, max(0, needed) / max(1, fitted.steps)))
 
 
 def _with_rewind(bench: Bench[TicketExperiment], ticket: Ticket, fitted: Fitted) -> Ticket:

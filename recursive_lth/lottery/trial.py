@@ -36,6 +36,7 @@ class Trial:
     keep_at: tuple[int, ...] = ()
     tallies: bool = False
     stops_by: str = ""  # names what else may stop it, for it is then another training
+    ends_at: int = 0  # a step before the last at which it stops; 0 = the last
     lens: Lens | None = None
     read_by: str = ""  # names the lens
 
@@ -68,7 +69,7 @@ def marks_of(bench: Bench[TicketExperiment], recipe: Training, steps: int) -> tu
     every = bench.experiment.tickets.look_every or steps_in(
         1, len(bench.batches), recipe.batch_size
     )
-    return tuple(range(every, steps + 1, every))
+    return tuple(range(every, steps + 1, every)) or (steps,)
 
 
 def describe(
@@ -146,6 +147,7 @@ def stage_of(bench: Bench[TicketExperiment], trial: Trial) -> str:
         "keep_at": trial.keep_at,
         "tallies": trial.tallies,
         "stops_by": trial.stops_by,
+        **({"ends_at": trial.ends_at} if trial.ends_at else {}),
         "read_by": trial.read_by,
     }
     return f"training-{hashlib.sha256(canonical_json(inputs).encode()).hexdigest()[:24]}"

@@ -174,6 +174,7 @@ def _permuted(tensor: Tensor, generator: Generator) -> Tensor:
 
 SHUFFLES_MASKS = frozenset({"shuffled_mask"})
 RESHAPED = frozenset({"dense", "small_dense"})
+FRESH = frozenset({"reinit", "small_dense"})  # have no weights of the ticket's
 CONTROLS: Mapping[str, Control] = MappingProxyType(
     {
         "reinit": reinit,

@@ -1,7 +1,8 @@
 """The one door to pruning: the ticket after the next round, whatever is cut and however."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from recursive_lth.pruning.prune import prune
 from recursive_lth.pruning.schedule import next_round, scheduled, toward
 from recursive_lth.pruning.scores import SCORE_ROUNDS, SCORES
 from recursive_lth.pruning.units import lowest_units, moved, remove_units, unit_scores
-from recursive_lth.ticket.morph import Morph
+from recursive_lth.ticket.morph import Morph, compose
 from recursive_lth.ticket.ticket import Ticket
 
 
@@ -83,16 +84,16 @@ def _cut_units(
     done: int,
     density: float | None,
 ) -> Cut | None:
-    scores = unit_scores(ticket.architecture, ticket.masks, score(ticket, evidence))
+    widths = {s: ticket.architecture.widths[s] for s in ticket.architecture.free_symbols}
     if pruning.scope == "global":
         remove: int | dict[str, int] = _units_to_remove(
-            sum(map(len, scores.values())), _free_units(start), len(scores), pruning, done, density
+            sum(widths.values()), _free_units(start), len(widths), pruning, done, density
         )
         total = remove
     elif pruning.scope == "per_layer":
         remove = {
-            s: _units_to_remove(len(score), start.widths[s], 1, pruning, done, density)
-            for s, score in scores.items()
+            s: _units_to_remove(units, start.widths[s], 1, pruning, done, density)
+            for s, units in widths.items()
         }
         total = sum(remove.values())
     else:
@@ -102,7 +103,42 @@ def _cut_units(
         )
     if total == 0 and density is None:
         return None
-    return Cut(*remove_units(ticket, lowest_units(scores, remove)))
+    rounds = pruning.score_rounds or SCORE_ROUNDS.get(pruning.score, 1)
+    return _in_rounds(ticket, score, evidence, remove, rounds)
+
+
+def _in_rounds(
+    ticket: Ticket,
+    score: Score,
+    evidence: Evidence,
+    remove: int | Mapping[str, int],
+    rounds: int,
+) -> Cut:
+    """Remove units in rounds of a like share of what is left, scored anew before each."""
+    whole = {s: ticket.architecture.widths[s] for s in ticket.architecture.free_symbols}
+    shrunk, change = ticket, None
+    for done in range(1, rounds + 1):
+        gone = {s: n - shrunk.architecture.widths[s] for s, n in whole.items()}
+        now: int | dict[str, int]
+        if isinstance(remove, Mapping):
+            now = {s: _gone_after(whole[s], n, done, rounds) - gone[s] for s, n in remove.items()}
+            few = sum(now.values())
+        else:
+            now = _gone_after(sum(whole.values()), remove, done, rounds) - sum(gone.values())
+            few = now
+        if few == 0 and done < rounds:
+            continue
+        scores = unit_scores(shrunk.architecture, shrunk.masks, score(shrunk, evidence))
+        shrunk, step = remove_units(shrunk, lowest_units(scores, now))
+        change = step if change is None else compose(change, step)
+    return Cut(replace(shrunk, parent=ticket.digest), change)
+
+
+def _gone_after(units: int, remove: int, done: int, rounds: int) -> int:
+    """How many of the units to remove are gone after so many rounds of a constant share."""
+    if done == rounds or remove == 0:
+        return remove
+    return units - round(units * math.pow((units - remove) / units, done / rounds))
 
 
 def _units_to_remove(

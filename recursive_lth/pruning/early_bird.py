@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from recursive_lth.architecture.graph import Architecture
 from recursive_lth.errors import InputError
 from recursive_lth.ticket.ticket import Ticket
 
@@ -42,6 +43,12 @@ class EarlyBird:
         )
         self._before.append({name: mask.clone() for name, mask in masks.items()})
         return is_settled
+
+
+def channels(architecture: Architecture) -> int:
+    """How many channels all BatchNorms of a network have together."""
+    layers = architecture.layers.items()
+    return sum(architecture.shapes[n][0] for n, y in layers if y.operation == "batchnorm")
 
 
 def channel_masks(ticket: Ticket, density: float) -> dict[str, Tensor]:

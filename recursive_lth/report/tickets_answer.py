@@ -20,6 +20,7 @@ RIVALS = {
     "small_dense": "a small dense network",
 }
 FIRST = ("transfer_reinit", "reinit")  # the controls that the headline is about, if there are any
+SAME_DENSITY = 1.1  # largest ratio of densities that count as one
 FEW = 4  # arms that are told one by one
 
 
@@ -60,14 +61,20 @@ def _against_control(record: TicketsRecord) -> Finding:
         if key != (chosen["arm"], variant)
     ]
     told = [_tell_pair(chosen)]
-    told += [_tell_other(row, record) for row in others if row["level"] == chosen["level"]][:FEW]
+    told += [_tell_other(row, record) for row in others if _is_alike(row, chosen)][:FEW]
     return Finding(headline, " ".join(filter(None, [*told, _tell_dense(record, chosen["arm"])])))
 
 
 def _last(rows: Sequence[Row]) -> Row:
     """The sparsest of the rows that rest on the most pairs."""
     most = max(row["n"] for row in rows)
-    return max((row for row in rows if row["n"] == most), key=lambda row: row["level"])
+    return min((row for row in rows if row["n"] == most), key=lambda row: row["density"])
+
+
+def _is_alike(row: Row, other: Row) -> bool:
+    """True iff two rows are of one density, as nearly as arms come to the same one."""
+    low, high = sorted((row["density"], other["density"]))
+    return bool(high <= SAME_DENSITY * low)
 
 
 def _verb(found: Row) -> str:
@@ -125,10 +132,8 @@ def _tell_dense(record: TicketsRecord, arm: str) -> str:
 def _sparsest(record: TicketsRecord) -> Finding:
     tickets = [row for row in record.table if row["variant"] == "ticket"]
     last = max((row["level"] for row in tickets), default=0)
-    here = sorted(
-        (row for row in tickets if row["level"] == last),
-        key=lambda row: -row["test_accuracy"]["mean"],
-    )
+    rows = [row for row in tickets if (row["level"] > 0) == (last > 0)]
+    here = sorted(_most_alike(rows), key=lambda row: -row["test_accuracy"]["mean"])
     if not here:
         return Finding("No ticket yet", "")
     best = here[0]
@@ -149,6 +154,15 @@ def _sparsest(record: TicketsRecord) -> Finding:
             f"(95 % interval {interval(found)})."
         )
     return Finding(headline, " ".join(filter(None, [_tell_arms(here), ahead])))
+
+
+def _most_alike(rows: Sequence[Row]) -> list[Row]:
+    """At one density a row for each arm: where most arms have one, and of such the sparsest."""
+    groups = [[row for row in rows if _is_alike(row, mid)] for mid in rows]
+    by_arm = [{row["arm"]: row for row in reversed(group)} for group in groups]
+    sparsest = [min(row["density"] for row in group) for group in groups]
+    best = max(range(len(rows)), key=lambda i: (len(by_arm[i]), -sparsest[i]), default=None)
+    return [] if best is None else list(by_arm[best].values())
 
 
 def _difference(record: TicketsRecord, first: Row, second: Row) -> Row:

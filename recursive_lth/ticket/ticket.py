@@ -40,7 +40,9 @@ class Ticket:
     the values to rewind to, likewise for every tensor; `births` for each prunable weight the
     generation (int16) in which it was born. In a `basis` the prunable tensors are coefficients,
     and where it `is_filled` the network runs with the rewind values at pruned places:
-    `ticket.reading` says what the forward sees. The constructor checks every name and shape.
+    `ticket.reading` says what the forward sees. The constructor checks every name and shape, and
+    puts all tensors in the order in which the layers run: whoever draws or ranks through them gets
+    the same for a ticket from a file.
     """
 
     architecture: Architecture
@@ -71,6 +73,8 @@ class Ticket:
                     raise InputError(f"{group}/{name} must be of a float type, got {tensor.dtype}")
                 if group == "births" and tensor.dtype != torch.int16:
                     raise InputError(f"{group}/{name} must be int16, got {tensor.dtype}")
+            order = self.architecture.tensors if names == whole else self.architecture.prunable
+            object.__setattr__(self, group, {name: tensors[name] for name in order})
         masking.check(self.architecture, self.masks)
         for name, mask in self.masks.items():
             if bool(self.weights[name][~mask].any()):
