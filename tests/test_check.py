@@ -35,7 +35,7 @@ FIXED = "growth.policy=fixed"
             [FIXED, 'growth.schedule=[{initialisation="identitty"}]'],
             "unknown growth.schedule initialisation 'identitty': did you mean 'identity'",
         ),
-        ([FIXED, 'growth.schedule=[{mask="copied"}]'], "unknown growth.schedule mask 'copied'"),
+        ([FIXED, 'growth.schedule=[{mask="copies"}]'], "unknown growth.schedule mask 'copies'"),
         (
             [FIXED, 'growth.schedule=[{operator="widen", initialisation="zero_gamma"}]'],
             "growth.schedule: widen has no initialisation 'zero_gamma'; choose from",

@@ -17,8 +17,8 @@ from torch import Generator, Tensor
 from recursive_lth.config import Experiment, GrowthStep
 from recursive_lth.errors import InputError
 from recursive_lth.growth.certificate import BrokenPromiseError
+from recursive_lth.growth.compound import grow_any as real_grow
 from recursive_lth.growth.grow import Sprout
-from recursive_lth.growth.grow import grow as real_grow
 from recursive_lth.running import inside as insides
 from recursive_lth.running.fit import Fitted, fit
 from recursive_lth.running.job import Bench, Job
@@ -209,7 +209,7 @@ def test_a_broken_promise_stops_the_run(judged: Scripted, monkeypatch: pytest.Mo
     def broken(*_: Any, **__: Any) -> Sprout:
         raise BrokenPromiseError("changed a logit")
 
-    monkeypatch.setattr(module, "grow", broken)
+    monkeypatch.setattr(module, "grow_any", broken)
     with pytest.raises(BrokenPromiseError):
         judged(WIDEN)
 
@@ -226,7 +226,7 @@ def test_a_diverging_candidate_is_failed_and_paid(
         bias = {"g2.bias": torch.full((6,), math.inf)}
         return replace(sprout, ticket=replace(sprout.ticket, weights=sprout.ticket.weights | bias))
 
-    monkeypatch.setattr(module, "grow", wild)
+    monkeypatch.setattr(module, "grow_any", wild)
     seedling = judged(DEEPEN, WIDEN)
     failed = seedling.candidates[1]
     assert (failed.status, failed.loss, failed.gain) == ("failed", None, None)

@@ -16,9 +16,11 @@ class GrowthStep:
     ratio: float = 0.2  # new units for each old one; unused by operators that add layers
     initialisation: str = "preserving"
     mask: str = "dense"
+    density: float = 0.1  # of the new weights under mask "random"
 
     def __post_init__(self) -> None:
         within("place", self.place, 0, 1)
+        within("density", self.density, 0, 1)
         within("ratio", self.ratio, 0, 16, open_low=True)
 
 
@@ -32,12 +34,15 @@ class Space:
     ratio: tuple[float, float] = (0.1, 0.5)
     initialisation: tuple[str, ...] = ("preserving",)
     mask: tuple[str, ...] = ("dense",)
+    density: tuple[float, float] = (0.1, 0.1)  # of new weights under mask "random"
 
     def __post_init__(self) -> None:
         for name in ("operator", "initialisation", "mask"):
             if not getattr(self, name):
                 raise InputError(f"space.{name} must name at least one choice")
-        for name, bounds, most in (("place", self.place, 1.0), ("ratio", self.ratio, 16.0)):
+        for name, bounds, most in (
+            ("place", self.place, 1.0), ("ratio", self.ratio, 16.0), ("density", self.density, 1.0)
+        ):  # fmt: skip
             if not 0 <= bounds[0] <= bounds[1] <= most:
                 raise InputError(
                     f"space.{name} must be [low, high] within [0, {most:g}], got {list(bounds)}"

@@ -56,6 +56,8 @@ class Pruning:
     target_weights: int = 0
     target_density: float = 0.2
     layer_floor: int = 1  # every layer keeps at least so many weights; 0 lets layers collapse
+    quarantine: int = 0  # for so many generations a grown weight is pruned after all others
+    spare_skeleton: bool = False  # prune the ones of identity layers after all others
     epochs: float = 1.0
     rewind: str = "none"
     restore: str = "weights"
@@ -78,6 +80,12 @@ class Pruning:
         within("pruning.target_density", self.target_density, 0, 1)
         within("pruning.layer_floor", self.layer_floor, 0, math.inf)
         within("pruning.epochs", self.epochs, 0, math.inf)
+        within("pruning.quarantine", self.quarantine, 0, math.inf)
+        if self.granularity != "weight" and (self.quarantine or self.spare_skeleton):
+            raise InputError(
+                "pruning.quarantine and spare_skeleton spare single weights: set "
+                "pruning.granularity=weight"
+            )
         one_of("pruning.schedule", self.schedule, SCHEDULES)
         one_of("pruning.restore", self.restore, RESTORED)
         one_of("pruning.pruned", self.pruned, PRUNED)

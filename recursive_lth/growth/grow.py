@@ -84,6 +84,7 @@ def grow(
         rewind=_rewound(ticket, change, born),
         masks=kept,
         births=_births(ticket, change, born, generation),
+        skeleton=_skeleton(ticket, change, born),
         parent=ticket.digest,
     )
     certificate = certify(
@@ -123,7 +124,7 @@ def _masks(
     ticket: Ticket, change: Morph, born: Birth, step: GrowthStep, generator: Generator
 ) -> Masks:
     rule = pick(MASKS_OF_NEW, step.mask, "mask of new weights")
-    masks = rule(change, ticket.masks, born.skeleton, generator)
+    masks = rule(change, ticket.masks, born.skeleton, generator, step.density)
     nothing = {name: torch.zeros_like(mask) for name, mask in masks.items()}
     dropped, revived = {**nothing, **born.dropped}, {**nothing, **born.revived}
     return {name: (mask & ~dropped[name]) | revived[name] for name, mask in masks.items()}
@@ -146,6 +147,16 @@ def _births(ticket: Ticket, change: Morph, born: Birth, generation: int) -> dict
     """Inherited weights keep the generation of their birth; revived ones are born again."""
     births = transplant(ticket.births, change, _born_in(change, generation))
     return births | {n: births[n].masked_fill(t, generation) for n, t in born.revived.items()}
+
+
+def _skeleton(ticket: Ticket, change: Morph, born: Birth) -> dict[str, Tensor]:
+    """The identities of all growths so far, as bool tensors where there are any."""
+    bones = {n: t for n, t in born.skeleton.items() if bool(t.any())}
+    names = {*ticket.skeleton, *bones}
+    nothing = {n: torch.zeros(change.after.shape(n), dtype=torch.bool) for n in names}
+    old = {n: ticket.skeleton.get(n, torch.zeros_like(ticket.masks[n])) for n in names
+           if n in ticket.masks}  # fmt: skip
+    return transplant(old, change, nothing | bones)
 
 
 def describe(step: GrowthStep, morph: Morph) -> dict[str, object]:

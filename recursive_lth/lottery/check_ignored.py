@@ -35,6 +35,8 @@ def check_ignored(arm: TicketExperiment) -> None:
             f"pruning.scope {pruning.scope} shares out weights: with pruning.granularity unit use "
             "global or per_layer"
         )
+    grown = "every weight of a classic ticket was born with the start network: leave it out"
+    _refuse(pruning, ("quarantine", "spare_skeleton"), grown)
     if arm.supermask.method:
         why = "a supermask is found without it: leave it out"
         _refuse(pruning, ("score", "restore", "pruned"), why)

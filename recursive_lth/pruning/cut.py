@@ -15,6 +15,7 @@ from recursive_lth.pruning.n_of_m import prune_n_of_m
 from recursive_lth.pruning.prune import prune
 from recursive_lth.pruning.schedule import next_round, scheduled, toward
 from recursive_lth.pruning.scores import SCORE_ROUNDS, SCORES
+from recursive_lth.pruning.spare import spared, sparing
 from recursive_lth.pruning.units import lowest_units, moved, remove_units, unit_scores
 from recursive_lth.ticket.morph import Morph, compose
 from recursive_lth.ticket.ticket import Ticket
@@ -47,15 +48,19 @@ def cut(
     done: int,
     density: float | None = None,
     score: Score | None = None,
+    generation: int = 0,
 ) -> Cut | None:
     """The ticket after the round that follows `done` others; None where nothing is left to cut.
 
     With a `density` exactly round(density * weights of `start`) weights remain (of units: so many
-    of its free ones); without, rate and schedule decide. `score` stands in for `pruning.score`.
+    of its free ones); without, rate and schedule decide. `score` stands in for `pruning.score`;
+    `generation` is what the quarantine of grown weights is counted from.
     Raises `InputError` where that cannot be, naming the cure.
     """
     if score is None:
         score = pick(SCORES, pruning.score, "score")
+    if pruning.quarantine or pruning.spare_skeleton:
+        score = sparing(score, spared(ticket, pruning, generation))
     if pruning.granularity == "unit":
         return _cut_units(ticket, pruning, score, evidence, start, done, density)
     if pruning.kept_of:

@@ -5,22 +5,13 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from recursive_lth.architecture.cost import size
+from recursive_lth.architecture.erk import erk
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.layer import CONVOLUTIONS
 from recursive_lth.errors import InputError
 
 Share = Callable[[Architecture], dict[str, float]]  # relative densities, scaled to any total
 OUTPUT_LEAST = 0.2  # what uniform+ leaves the output layer
-
-
-def erk(architecture: Architecture) -> dict[str, float]:
-    """Densities in proportion to (out + in + height + width) / (out * in * height * width).
-
-    The Erdos-Renyi kernel of Evci et al. (2020, arXiv 1911.11134); for a linear layer Mocanu et al.
-    (2018, arXiv 1707.04780).
-    """
-    shapes = {name: architecture.shape(name) for name in architecture.prunable}
-    return {name: sum(shape) / math.prod(shape) for name, shape in shapes.items()}
 
 
 def uniform_plus(architecture: Architecture) -> dict[str, float]:

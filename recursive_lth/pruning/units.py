@@ -105,6 +105,7 @@ def shrunk(ticket: Ticket, change: Morph) -> Ticket:
         masks=moved(ticket.masks, change),
         births=moved(ticket.births, change),
         parent=ticket.digest,
+        skeleton=moved(ticket.skeleton, change),
         basis=ticket.basis,
         is_filled=ticket.is_filled,
     )

@@ -2,6 +2,7 @@
 
 from recursive_lth.config import Experiment
 from recursive_lth.errors import InputError
+from recursive_lth.growth.compound import COMPOUNDS
 from recursive_lth.growth.initialise import INITIALISATIONS, PRESERVING
 from recursive_lth.growth.masks_of_new import MASKS_OF_NEW
 from recursive_lth.growth.operators import OPERATORS
@@ -21,25 +22,28 @@ def check_rewind(experiment: Experiment, samples: int) -> None:
 
 def check_names(experiment: Experiment) -> None:
     """Raise `InputError`, naming key and nearest match, where a name is not in its registry."""
+    operators = {**OPERATORS, **COMPOUNDS}
     births = {PRESERVING: 0} | {n: 0 for known in INITIALISATIONS.values() for n in known}
     more: check.Wanted = [
         (POLICIES, experiment.growth.policy, "growth.policy"),
-        *((OPERATORS, name, "space.operator") for name in experiment.space.operator),
+        *((operators, name, "space.operator") for name in experiment.space.operator),
         *((births, name, "space.initialisation") for name in experiment.space.initialisation),
         *((MASKS_OF_NEW, name, "space.mask") for name in experiment.space.mask),
     ]
     for step in experiment.growth.schedule:
         more += [
-            (OPERATORS, step.operator, "growth.schedule operator"),
+            (operators, step.operator, "growth.schedule operator"),
             (births, step.initialisation, "growth.schedule initialisation"),
             (MASKS_OF_NEW, step.mask, "growth.schedule mask"),
         ]
     check.check_names(experiment, more)
     for step in experiment.growth.schedule:
-        if step.initialisation not in {PRESERVING, *INITIALISATIONS[step.operator]}:
+        parts = COMPOUNDS.get(step.operator, (step.operator,))
+        known = dict.fromkeys(name for part in parts for name in INITIALISATIONS[part])
+        if step.initialisation not in {PRESERVING, *known}:
             raise InputError(
                 f"growth.schedule: {step.operator} has no initialisation {step.initialisation!r}; "
-                f"choose from {', '.join(INITIALISATIONS[step.operator])}"
+                f"choose from {', '.join(known)}"
             )
 
 

@@ -135,7 +135,7 @@ def _prune(bench: Bench[Experiment], turn: _Turn, number: int) -> None:
         generator = seeds.generator(experiment.seed, "generation", number, "score", done)
         evidence = gather(bench, pruning, generator, {})
         with bench.clock.inside("pruning"):
-            smaller = cut(turn.ticket, pruning, evidence, start=start, done=done)
+            smaller = cut(turn.ticket, pruning, evidence, start=start, done=done, generation=number)
         if smaller is None:
             return
         turn.ticket = smaller.ticket

@@ -14,7 +14,8 @@ from recursive_lth.config import Experiment, Growth, pick
 from recursive_lth.errors import InputError
 from recursive_lth.growth.birth import Batch
 from recursive_lth.growth.certificate import BrokenPromiseError
-from recursive_lth.growth.grow import Sprout, describe, grow
+from recursive_lth.growth.compound import grow_any
+from recursive_lth.growth.grow import Sprout, describe
 from recursive_lth.running.fit import Fitted, fit
 from recursive_lth.running.job import Bench, Job, Row, rungs_of
 from recursive_lth.search.generation import Candidate
@@ -203,7 +204,7 @@ def _judged(candidate: Candidate, fitted: Fitted, gains: list[float], job: Job) 
 def _grow(bench: Bench[Experiment], parent: Ticket, proposal: Proposal, generation: int) -> Sprout:
     seed, few = bench.experiment.seed, bench.split.train
     with bench.clock.inside("growth"):
-        return grow(
+        return grow_any(
             parent,
             proposal.step,
             Batch(few.images[:CERTIFIED_SAMPLES].cpu(), few.labels[:CERTIFIED_SAMPLES].cpu()),

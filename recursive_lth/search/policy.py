@@ -102,13 +102,16 @@ def is_behind(gains: Sequence[float], siblings: Sequence[Candidate]) -> bool:
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:
     """The search space in Optuna's terms; flat, so that every trial has every parameter."""
-    return {
+    found: dict[str, BaseDistribution] = {
         "operator": CategoricalDistribution(space.operator),
         "place": FloatDistribution(*space.place),
         "ratio": FloatDistribution(*space.ratio),
         "initialisation": CategoricalDistribution(space.initialisation),
         "mask": CategoricalDistribution(space.mask),
     }
+    if "random" in space.mask:  # nothing else reads it
+        found["density"] = FloatDistribution(*space.density)
+    return found
 
 
 def _as_trials(
@@ -127,7 +130,7 @@ def _as_trials(
         is_complete = state == TrialState.COMPLETE and candidate.gain is not None
         return create_trial(
             state=state,
-            params=dict(candidate.asked or {}),
+            params={name: (candidate.asked or {})[name] for name in space},
             distributions=dict(space),
             value=(candidate.gain or 0.0) / unit if is_complete else None,
             intermediate_values={i: gain / unit for i, gain in enumerate(candidate.rungs)},

@@ -8,7 +8,7 @@ it. Nothing in it can run when loaded.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from recursive_lth.ticket.reading import Read, make_reading
 
 FORMAT = 1
 GROUPS = ("weights", "rewind", "masks", "births")
+SKELETON = "skeleton"  # a group that few tickets have
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,8 @@ class Ticket:
 
     `weights` holds every tensor of the architecture and is 0 where `masks` are false; `rewind`
     the values to rewind to, likewise for every tensor; `births` for each prunable weight the
-    generation (int16) in which it was born. In a `basis` the prunable tensors are coefficients,
+    generation (int16) in which it was born; `skeleton`, of some tensors, which weights were born
+    to make a grown layer the identity (bool). In a `basis` the prunable tensors are coefficients,
     and where it `is_filled` the network runs with the rewind values at pruned places:
     `ticket.reading` says what the forward sees. The constructor checks every name and shape, and
     puts all tensors in the order in which the layers run: whoever draws or ranks through them gets
@@ -54,6 +56,7 @@ class Ticket:
     provenance: Mapping[str, Any] | None = None
     basis: str = "identity"
     is_filled: bool = False
+    skeleton: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         whole, prunable = set(self.architecture.tensors), set(self.architecture.prunable)
@@ -75,6 +78,13 @@ class Ticket:
                     raise InputError(f"{group}/{name} must be int16, got {tensor.dtype}")
             order = self.architecture.tensors if names == whole else self.architecture.prunable
             object.__setattr__(self, group, {name: tensors[name] for name in order})
+        for name, bones in self.skeleton.items():
+            if (
+                bones.dtype != torch.bool
+                or name not in prunable
+                or bones.shape != self.masks[name].shape
+            ):
+                raise InputError(f"skeleton/{name} must be a bool for each of its prunable weights")
         masking.check(self.architecture, self.masks)
         for name, mask in self.masks.items():
             if bool(self.weights[name][~mask].any()):
@@ -131,7 +141,7 @@ class Ticket:
         }
 
     def _tensors(self) -> dict[str, Tensor]:
-        groups = {group: getattr(self, group) for group in GROUPS}
+        groups = {group: getattr(self, group) for group in (*GROUPS, SKELETON)}
         return {
             f"{group}/{name}": tensor.detach().contiguous()
             for group, tensors in groups.items()
@@ -182,7 +192,7 @@ def load_ticket(path: Path) -> Ticket:
     if form != FORMAT:
         raise InputError(f"{path} has format {form!r}, this version reads {FORMAT}: upgrade")
     try:
-        groups: dict[str, dict[str, Tensor]] = {group: {} for group in GROUPS}
+        groups: dict[str, dict[str, Tensor]] = {group: {} for group in (*GROUPS, SKELETON)}
         for key, tensor in tensors.items():
             group, _, name = key.partition("/")
             groups[group][name] = tensor

@@ -50,10 +50,15 @@ def inherited(morph: Morph) -> dict[str, Tensor]:
 
 def inherited_along(morph: Morph, name: str, dimension: int) -> Tensor:
     """For each entry along one axis of a tensor after the morph: does it have an ancestor?"""
+    return ancestors_along(morph, name, dimension) != NEW
+
+
+def ancestors_along(morph: Morph, name: str, dimension: int) -> Tensor:
+    """For each entry along one axis of a tensor after the morph its entry before, or NEW."""
     row = morph.after.tensors[name][dimension]
     if not _is_heir(name, morph):
-        return torch.zeros(morph.after.shape(name)[dimension], dtype=torch.bool)
-    return _sources(name, morph.before.tensors[name][dimension], row, morph) != NEW
+        return torch.full((morph.after.shape(name)[dimension],), NEW)
+    return _sources(name, morph.before.tensors[name][dimension], row, morph)
 
 
 def _is_heir(name: str, morph: Morph) -> bool:

@@ -1,0 +1,77 @@
+"""Compound growths: several operators one after the other, certified as one."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from torch import Generator
+
+from recursive_lth.config import GrowthStep
+from recursive_lth.growth.birth import Batch, Birth
+from recursive_lth.growth.certificate import certify
+from recursive_lth.growth.grow import Sprout, grow, new_places
+from recursive_lth.growth.masks_of_new import BUDGETED
+from recursive_lth.ticket.morph import compose
+from recursive_lth.ticket.ticket import Ticket
+
+COMPOUNDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "deepen_widen": ("deepen", "widen"),
+        "residual_widen": ("residual", "widen"),
+        "stretch_widen": ("stretch", "widen"),
+    }
+)
+
+
+def grow_any(
+    ticket: Ticket,
+    step: GrowthStep,
+    batch: Batch,
+    *,
+    generation: int,
+    generator: Generator,
+    scheme: str = "kaiming_normal",
+) -> Sprout:
+    """What `grow` does, of one operator or of a compound of several.
+
+    The parts of a compound grow one after the other at the same place and ratio, depth before
+    width, each with its initialisation of the step's name or else its preserving one (Tan & Le
+    2019, arXiv 1905.11946, scale depth and width together). It is one growth: one morph, one
+    certificate from beginning to end, which claims to be exact where every part does.
+    """
+    if step.operator not in COMPOUNDS:
+        return grow(ticket, step, batch, generation=generation, generator=generator, scheme=scheme)
+    grown, parts = ticket, list[Sprout]()
+    for operator in COMPOUNDS[step.operator]:
+        part = grow(
+            grown,
+            replace(step, operator=operator),
+            batch,
+            generation=generation,
+            generator=generator,
+            scheme=scheme,
+        )
+        grown = part.ticket
+        parts.append(part)
+    return _joined(ticket, step, batch, parts)
+
+
+def _joined(ticket: Ticket, step: GrowthStep, batch: Batch, parts: list[Sprout]) -> Sprout:
+    """Several growths as one."""
+    change = parts[0].morph
+    for part in parts[1:]:
+        change = compose(change, part.morph)
+    grown = replace(parts[-1].ticket, parent=ticket.digest)
+    doubts = [part.certificate.reason for part in parts]
+    if step.mask in BUDGETED:
+        doubts.append("its parts pay for their new weights on the way")
+    certificate = certify(
+        ticket,
+        grown,
+        batch,
+        operator=step.operator,
+        initialisation=step.initialisation,
+        why_inexact="; ".join(dict.fromkeys(filter(None, doubts))),
+        is_new=new_places(change, Birth({})),
+    )
+    return Sprout(grown, change, step, certificate, sum(part.multiply_adds for part in parts))
