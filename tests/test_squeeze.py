@@ -79,8 +79,8 @@ def test_a_compound_is_its_parts_one_after_the_other(operator: str) -> None:
     assert sprout.certificate.claims_exact
     assert max(sprout.certificate.eval, sprout.certificate.train) <= 1e-10
     assert sprout.morph.new_layers
-    wider = [a.units for s, a in sprout.morph.origin.items() if s in sprout.morph.after.widths]
-    assert any(-1 in units and max(units) > -1 for units in wider)
+    first = grown(ticket, COMPOUNDS[operator][0]).ticket.architecture.widths
+    assert sum(sprout.ticket.architecture.widths.values()) > sum(first.values())
     assert_same(squeeze(sprout.ticket, sprout.morph), ticket)
 
 
