@@ -1,14 +1,30 @@
 """The zoo: sizes that the papers print, and every architecture runs on small inputs."""
 
 import pytest
+import torch
+import torch.nn.functional as F
 from strategies import normal_weights, random_batch
+from torch import Tensor
 
 from recursive_lth.architecture.cost import cost
 from recursive_lth.architecture.layer import Shape
-from recursive_lth.architecture.network import network
+from recursive_lth.architecture.network import Weights, network
 from recursive_lth.architecture.zoo import ARCHITECTURES
 from recursive_lth.errors import InputError
+from recursive_lth.growth.fresh import fresh
+from recursive_lth.growth.widths import widen
+from recursive_lth.ticket.transplant import transplant
 
+NARROW = {  # as they are, a step in float64 takes seconds
+    "vgg-11": (16, 32, 64, 64, 64),
+    "vgg-16": (16, 32, 64, 64, 64),
+    "resnet-18": (16, 32, 64, 128),
+    "wrn-28-10": (32, 64, 128),
+}
+COUNTS = {  # of the widths in `hidden`; the others have three stages
+    "mlp": 2, "lenet-300-100": 2, "lenet-5": 4, "conv-2": 1, "conv-4": 2, "vgg-11": 5, "vgg-16": 5,
+    "resnet-18": 4, "mobilenet": 4, "convmixer": 1, "paper-convnet": 1,
+}  # fmt: skip
 NEEDS_IMAGES = sorted(set(ARCHITECTURES) - {"mlp", "lenet-300-100"})
 
 
@@ -94,6 +110,50 @@ def test_convnet_pools_while_there_are_pixels() -> None:
     assert architecture.shapes["conv4_relu"] == (2, 1, 1)
 
 
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)], ids=("mnist", "cifar10"))
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_one_step_learns(name: str, shape: Shape) -> None:
+    """Every tensor has a gradient, and a small step against it lowers the loss of its batch.
+
+    The slope along -g is -|g|^2, so a step of 1e-7 / |g|^2 lowers the loss by 1e-7 to first order.
+    """
+    architecture = ARCHITECTURES[name](shape, 10, NARROW.get(name, ()))
+    drawn = fresh(architecture, torch.Generator().manual_seed(0), "kaiming_normal")
+    weights = {n: t.double() for n, t in drawn.items()}
+    batch, labels = random_batch(architecture, 4, 0), torch.arange(4)
+    forward = network(architecture)
+
+    def loss(moving: Weights) -> Tensor:
+        logits, _ = forward({**weights, **moving}, batch, training=True)
+        return F.cross_entropy(logits, labels)
+
+    moving = {n: weights[n] for n in architecture.trainable}
+    gradient, before = torch.func.grad_and_value(loss)(moving)
+    assert all(g.isfinite().all() and g.any() for g in gradient.values())
+    rate = 1e-7 / sum(float(g.square().sum()) for g in gradient.values())
+    after = loss({n: moving[n] - rate * g for n, g in gradient.items()})
+    assert float(before - after) == pytest.approx(1e-7, rel=0.01)
+
+
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_every_free_symbol_can_be_widened(name: str) -> None:
+    """Units whose weights, biases and norms are all zero give zeros, which nothing reads.
+
+    Every activation of the zoo is zero at zero, so the logits stay what they were.
+    """
+    architecture = ARCHITECTURES[name]((1, 8, 8), 3, tuple(range(2, 2 + COUNTS.get(name, 3))))
+    weights, batch = normal_weights(architecture, 0), random_batch(architecture, 2, 0)
+    expected, _ = network(architecture)(weights, batch)
+    count = len(architecture.free_symbols)
+    for i, symbol in enumerate(architecture.free_symbols):
+        change = widen(architecture, place=(i + 0.5) / count, ratio=0.001, label="")
+        after = change.after
+        assert after.widths[symbol] == architecture.widths[symbol] + 1
+        zeros = {n: torch.zeros(after.shape(n), dtype=torch.float64) for n in after.tensors}
+        logits, _ = network(after)(transplant(weights, change, zeros), batch)
+        torch.testing.assert_close(logits, expected, rtol=1e-9, atol=0)
+
+
 @pytest.mark.parametrize(
     ("name", "hidden", "found"),
     [
@@ -102,6 +162,8 @@ def test_convnet_pools_while_there_are_pixels() -> None:
         ("conv-2", (4,), {"conv1_1": 4, "conv1_2": 4, "fc1": 256, "fc2": 256}),
         ("convnet", (2, 3), {"conv1": 2, "conv2": 3}),
         ("paper-convnet", (5,), {"stream": 5}),
+        ("lenet-5", (2, 3, 4, 5), {"conv1": 2, "conv2": 3, "fc1": 4, "fc2": 5}),
+        ("convmixer", (5,), {"patch": 5, **{f"pointwise{i}": 5 for i in range(1, 5)}}),
     ],
 )
 def test_hidden_gives_the_widths(name: str, hidden: tuple[int, ...], found: dict[str, int]) -> None:
@@ -116,6 +178,14 @@ def test_hidden_gives_the_stages_of_a_resnet() -> None:
     for stage, units in enumerate((2, 3, 4), start=1):
         symbols = [f"stream{stage}", *(f"s{stage}b{block}_conv1" for block in (1, 2, 3))]
         assert [architecture.widths[s] for s in symbols] == [units] * 4
+
+
+@pytest.mark.parametrize("name", sorted(set(ARCHITECTURES) - {"mlp", "convnet"}))
+def test_as_many_widths_as_the_network_has(name: str) -> None:
+    """One width too many is refused, and the answer says how many there are."""
+    count = COUNTS.get(name, 3)
+    with pytest.raises(InputError, match=rf"{name} takes {count} widths"):
+        ARCHITECTURES[name]((1, 8, 8), 10, (2,) * (count + 1))
 
 
 @pytest.mark.parametrize("name", NEEDS_IMAGES)

@@ -14,13 +14,20 @@ class Draft:
 
     def conv(
         self, name: str, source: str, symbol: str, units: int, *, kernel: int = 3, stride: int = 1,
-        bias: bool = True,
+        padding: int | None = None, bias: bool = True,
     ) -> str:  # fmt: skip
+        """A convolution, padded by half its kernel unless said otherwise."""
         self.widths[symbol] = units
-        self.layers[name] = Layer(
-            "conv", (source,), symbol, kernel, stride, padding=kernel // 2, bias=bias
-        )
+        around = kernel // 2 if padding is None else padding
+        self.layers[name] = Layer("conv", (source,), symbol, kernel, stride, around, bias)
         return name
+
+    def depthwise(
+        self, name: str, source: str, *, kernel: int = 3, stride: int = 1, bias: bool = True
+    ) -> str:
+        """One kernel for each channel that comes in, padded by half of it."""
+        layer = Layer("groupconv", (source,), "", kernel, stride, kernel // 2, bias)
+        return self.plain(name, layer)
 
     def linear(self, name: str, source: str, symbol: str, units: int) -> str:
         self.widths[symbol] = units
