@@ -3,7 +3,7 @@
 Widths, kernels and images are small, so that a slow twin can visit every entry of every tensor.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from hypothesis import strategies as st
@@ -82,9 +82,10 @@ class _Sketch:
 
     def pool(self, name: str) -> None:
         if min(self.pixels) >= 2:
-            operation = self.draw(st.sampled_from(("maxpool", "avgpool")))
             stride, padding = self.draw(st.integers(1, 2)), self.draw(st.integers(0, 1))
-            self.add(name, Layer(operation, (self.last,), "", 2, stride, padding))
+            layer = Layer("maxpool", (self.last,), "", 2, stride, padding)
+            is_mean = self.draw(st.booleans())
+            self.add(name, replace(layer, operation="avgpool") if is_mean else layer)
 
     def residual(self, name: str, *, likely: bool) -> None:
         """last + branch(last), both on the symbol of `last`, added in either order."""

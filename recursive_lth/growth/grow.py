@@ -77,7 +77,8 @@ def grow(
     )
     kept = masks
     if step.mask in BUDGETED:
-        kept = pay(change, weights, masks, masking.remaining(ticket.masks))
+        budget = masking.remaining(ticket.masks)
+        kept = pay(change, weights, masks, budget, revived=born.revived)
     grown = Ticket(
         change.after,
         weights=masking.apply(weights, kept),
