@@ -1,4 +1,4 @@
-"""Random architectures, weights, masks and morphs, built through the public constructors.
+"""Random architectures, weights and masks, built through the public constructors.
 
 Widths, kernels and images are small, so that a slow twin can visit every entry of every tensor.
 """
@@ -11,12 +11,11 @@ from hypothesis.strategies import DrawFn
 from torch import Tensor
 
 from recursive_lth.architecture.graph import Architecture
-from recursive_lth.architecture.layer import Axis, Layer
+from recursive_lth.architecture.layer import ACTIVATIONS, SLIDES, Axis, Layer, Row
 from recursive_lth.architecture.network import Weights
 from recursive_lth.growth.birth import Batch
 from recursive_lth.pruning.evidence import Evidence
 from recursive_lth.ticket.masks import Masks
-from recursive_lth.ticket.morph import NEW, Ancestry, Morph, morph
 
 SEEDS = st.integers(0, 2**31)
 
@@ -27,7 +26,7 @@ class _Sketch:
 
     draw: DrawFn
     last: str = "input"
-    symbol: str = "input"
+    row: Row = (Axis("input"),)
     pixels: tuple[int, ...] = ()
     layers: dict[str, Layer] = field(default_factory=dict)
     widths: dict[str, int] = field(default_factory=dict)
@@ -36,28 +35,46 @@ class _Sketch:
         self.layers[name] = layer
         self.last = name
         if layer.width:
-            self.symbol = layer.width
-        if layer.operation in {"conv", "maxpool"}:
+            self.row = (Axis(layer.width, layer.multiple),)
+        if layer.operation == "groupconv":
+            self.row = (Axis(self.row[0].symbol, layer.multiple),)
+        if layer.operation in SLIDES:
             span = 2 * layer.padding - layer.kernel
             self.pixels = tuple((n + span) // layer.stride + 1 for n in self.pixels)
         return name
 
-    def weighted(self, name: str, symbol: str, *, is_same: bool = False) -> str:
+    def weighted(self, name: str, axis: Axis, *, is_same: bool = False) -> str:
         """A linear layer, or a convolution; `is_same` keeps the number of pixels."""
-        self.widths.setdefault(symbol, self.draw(st.integers(1, 4)))
+        self.widths.setdefault(axis.symbol, self.draw(st.integers(1, 4)))
         bias = self.draw(st.booleans())
         if not self.pixels:
-            return self.add(name, Layer("linear", (self.last,), symbol, bias=bias))
+            layer = Layer("linear", (self.last,), axis.symbol, bias=bias, multiple=axis.repeat)
+            return self.add(name, layer)
+        window = self.window(is_same=is_same)
+        layer = Layer("conv", (self.last,), axis.symbol, *window, bias, axis.repeat)
+        return self.add(name, layer)
+
+    def window(self, *, is_same: bool) -> tuple[int, int, int]:
+        """Kernel, stride and padding that fit."""
         kernel = self.draw(st.sampled_from((1, 3) if is_same else (1, 2, 3)))
         fits = min(self.pixels) >= kernel
         padding = kernel // 2 if is_same or not fits else self.draw(st.integers(0, 1))
-        stride = 1 if is_same else self.draw(st.integers(1, 2))
-        layer = Layer("conv", (self.last,), symbol, kernel, stride, padding, bias)
+        return kernel, 1 if is_same else self.draw(st.integers(1, 2)), padding
+
+    def grouped(self, name: str) -> str:
+        """A convolution of a group for each unit: depthwise where a unit is one channel."""
+        bias, multiple = self.draw(st.booleans()), self.draw(st.integers(1, 2))
+        window = self.window(is_same=False)
+        layer = Layer("groupconv", (self.last,), "", *window, bias=bias, multiple=multiple)
         return self.add(name, layer)
 
     def plain(self, name: str, operation: str) -> str:
         """A layer without units of its own."""
         return self.add(name, Layer(operation, (self.last,)))  # type: ignore[arg-type]
+
+    def activate(self, name: str) -> str:
+        """ReLU half of the time, or any other."""
+        return self.plain(name, self.draw(st.sampled_from(("relu",) * 6 + ACTIVATIONS)))
 
     def norm(self, name: str, *, likely: bool) -> None:
         if likely and self.draw(st.booleans()):
@@ -67,25 +84,42 @@ class _Sketch:
         if min(self.pixels) >= 2:
             stride, padding = self.draw(st.integers(1, 2)), self.draw(st.integers(0, 1))
             layer = Layer("maxpool", (self.last,), "", 2, stride, padding)
-            self.add(name, layer)
+            is_mean = self.draw(st.booleans())
+            self.add(name, replace(layer, operation="avgpool") if is_mean else layer)
 
     def residual(self, name: str, *, likely: bool) -> None:
         """last + branch(last), both on the symbol of `last`, added in either order."""
-        source, stream = self.last, self.symbol
+        source, (stream,) = self.last, self.row
         if self.draw(st.booleans()):  # pre-activation: the source is read by two
-            self.plain(f"{name}.pre", "relu")
-        self.weighted(f"{name}.one", f"{name}.inner", is_same=True)
+            self.activate(f"{name}.pre")
+        self.weighted(f"{name}.one", Axis(f"{name}.inner"), is_same=True)
         self.norm(f"{name}.norm", likely=likely)
-        self.plain(f"{name}.relu", "relu")
-        ends = (self.weighted(f"{name}.two", stream, is_same=True), source)
+        self.activate(f"{name}.relu")
+        self.weighted(f"{name}.two", stream, is_same=True)
+        self.norm(f"{name}.norm_two", likely=likely)
+        ends = (self.last, source)
         self.add(f"{name}.sum", Layer("add", self.draw(st.permutations(ends).map(tuple))))
+
+    def joined(self, name: str, *, likely: bool) -> None:
+        """Two or three streams joined: one read from `last`, with `last` itself or another."""
+        streams = [(self.last, self.row)]
+        for part in ("left", "right")[: self.draw(st.integers(1, 2))]:
+            self.last, self.row = streams[0]
+            self.weighted(f"{name}.{part}", Axis(f"{name}.{part}"), is_same=True)
+            self.norm(f"{name}.{part}_norm", likely=likely)
+            streams.append((self.last, self.row))
+        if len(streams) == 3 and self.draw(st.booleans()):
+            del streams[0]
+        streams = self.draw(st.permutations(streams))
+        self.add(f"{name}.concat", Layer("concat", tuple(source for source, _ in streams)))
+        self.row = tuple(axis for _, row in streams for axis in row)
 
 
 @st.composite
 def architectures(
     draw: DrawFn, *, is_image: bool | None = None, has_norms: bool | None = None
 ) -> Architecture:
-    """Perceptrons and convolutional networks with pools, flattens, norms and residual streams."""
+    """Perceptrons and convolutional networks: pools, norms, groups, joined and residual streams."""
     norms = draw(st.booleans()) if has_norms is None else has_norms
     images = draw(st.booleans()) if is_image is None else is_image
     spatial = (draw(st.integers(3, 6)), draw(st.integers(3, 6))) if images else ()
@@ -94,6 +128,8 @@ def architectures(
     sketch.layers["input"] = Layer("input", width="input")
     _blocks(sketch, "a", norms=norms, needs_stem=False)
     if images:
+        if draw(st.integers(0, 4)) == 0:
+            sketch.add("shrink", Layer("adaptivepool", (sketch.last,), kernel=2))
         sketch.plain("flat", draw(st.sampled_from(("flatten", "meanpool"))))
         sketch.pixels = ()
         sketch.norm("flat_norm", likely=norms)
@@ -107,19 +143,27 @@ def architectures(
     return Architecture({n: sketch.layers[n] for n in order}, sketch.widths, spatial)
 
 
+KINDS = ("plain", "residual", "pool", "grouped", "joined")
+
+
 def _blocks(sketch: _Sketch, prefix: str, *, norms: bool, needs_stem: bool) -> None:
     if needs_stem or sketch.draw(st.booleans()):  # else the stream is the input's own symbol
-        sketch.weighted(f"{prefix}.stem", f"{prefix}.stream")
+        multiple = sketch.draw(st.sampled_from((1, 1, 2))) if sketch.pixels else 1
+        sketch.weighted(f"{prefix}.stem", Axis(f"{prefix}.stream", multiple))
     for i in range(sketch.draw(st.integers(0, 2))):
-        match sketch.draw(st.sampled_from(("plain", "residual", "pool"))):
-            case "residual":
+        match sketch.draw(st.sampled_from(KINDS)):
+            case "residual" if len(sketch.row) == 1:
                 sketch.residual(f"{prefix}{i}", likely=norms)
             case "pool" if sketch.pixels:
                 sketch.pool(f"{prefix}{i}.pool")
+            case "grouped" if sketch.pixels and len(sketch.row) == 1:
+                sketch.grouped(f"{prefix}{i}.grouped")
+            case "joined":
+                sketch.joined(f"{prefix}{i}", likely=norms)
             case _:
-                sketch.weighted(f"{prefix}{i}.plain", f"{prefix}{i}.units")
+                sketch.weighted(f"{prefix}{i}.plain", Axis(f"{prefix}{i}.units"))
                 sketch.norm(f"{prefix}{i}.plain_norm", likely=norms)
-        sketch.plain(f"{prefix}{i}.relu_out", "relu")
+        sketch.activate(f"{prefix}{i}.relu_out")
 
 
 def normal_weights(architecture: Architecture, seed: int) -> Weights:
@@ -163,106 +207,6 @@ def kept_counts(draw: DrawFn, architecture: Architecture) -> dict[str, int]:
     """How many weights each prunable tensor keeps, from none to all."""
     sizes = {n: torch.Size(architecture.shape(n)).numel() for n in architecture.prunable}
     return {name: draw(st.integers(0, size)) for name, size in sizes.items()}
-
-
-@st.composite
-def unit_origins(draw: DrawFn, units: int, *, is_injective: bool) -> tuple[int, ...]:
-    """A removal, reordering and widening (and, unless injective, a split) of `units` units."""
-    if is_injective:
-        old = draw(st.permutations(range(units)))[: draw(st.integers(0, units))]
-    else:
-        old = draw(st.lists(st.integers(0, units - 1), max_size=units + 2))
-    new = draw(st.integers(0 if old else 1, 2))
-    return tuple(draw(st.permutations([*old, *[NEW] * new])))
-
-
-@st.composite
-def morphs(
-    draw: DrawFn, before: Architecture, tag: str = "new", *, is_injective: bool = True
-) -> Morph:
-    """A random change: units of any free symbol, a larger kernel, new layers, a symbol's name.
-
-    `tag` begins the names of what is new and must be fresh.
-    """
-    after, changed = before, dict[str, Ancestry]()
-    for symbol in before.free_symbols:
-        if draw(st.booleans()):
-            units = draw(unit_origins(before.widths[symbol], is_injective=is_injective))
-            changed[symbol] = Ancestry(symbol, units)
-            after = after.edit(widths={symbol: len(units)})
-    convolutions = sorted(n for n, layer in before.layers.items() if layer.operation == "conv")
-    has_larger_kernel, has_insertion, has_new_name = (draw(st.booleans()) for _ in range(3))
-    if convolutions and has_larger_kernel:
-        name = draw(st.sampled_from(convolutions))
-        layer = before.layers[name]
-        wider = replace(layer, kernel=layer.kernel + 2, padding=layer.padding + 1)
-        after = after.edit({name: wider})
-        changed[f"{name}.kernel"] = Ancestry(f"{name}.kernel", (NEW, *range(layer.kernel), NEW))
-    if has_insertion:
-        after = draw(insertions(after, tag))
-        if (own := f"{tag}.own") in after.widths:  # what read the old symbol reads this one now
-            source = after.unit_rows[after.layers[f"{tag}.layer"].inputs[0]][0].symbol
-            same = Ancestry(source, tuple(range(before.widths[source])))
-            changed[own] = changed.get(source, same)
-    if before.free_symbols and has_new_name:
-        old = draw(st.sampled_from(before.free_symbols))
-        units = tuple(range(before.widths[old]))
-        changed[f"{tag}.name"] = Ancestry(old, changed.pop(old, Ancestry(old, units)).units)
-        after = renamed(after, old, f"{tag}.name")
-    return morph(before, after, changed)
-
-
-def renamed(architecture: Architecture, old: str, new: str) -> Architecture:
-    """The same network with symbol `old` called `new`."""
-    layers = {
-        n: replace(layer, width=new) if layer.width == old else layer
-        for n, layer in architecture.layers.items()
-    }
-    widths = {new if s == old else s: n for s, n in architecture.widths.items()}
-    return Architecture(layers, widths, architecture.spatial)
-
-
-@st.composite
-def insertions(draw: DrawFn, architecture: Architecture, tag: str) -> Architecture:
-    """A norm, a layer on the old symbol or its own, or a residual branch, after a random layer."""
-    places = [n for n in architecture.order if n not in {architecture.output, architecture.input}]
-    place = draw(st.sampled_from(places or [architecture.input]))
-    (axis,), shape = architecture.unit_rows[place], architecture.shapes[place]
-    readers = {
-        n: replace(layer, inputs=tuple(f"{tag}.end" if i == place else i for i in layer.inputs))
-        for n, layer in architecture.layers.items()
-        if place in layer.inputs
-    }
-    weighted = Layer("linear", (place,), axis.symbol)
-    if len(shape) == 3:
-        weighted = replace(weighted, operation="conv", kernel=3, padding=1)
-    kind = draw(st.sampled_from(("norm", "layer", "own", "branch")))
-    widths = {}
-    if kind == "norm" or axis != Axis(axis.symbol):  # repeated units: a layer would end the repeat
-        added = {f"{tag}.end": Layer("batchnorm", (place,))}
-    elif kind in {"layer", "own"}:
-        if kind == "own" and not _reaches_add(architecture, place):
-            weighted = replace(weighted, width=f"{tag}.own")
-            widths = {f"{tag}.own": architecture.widths[axis.symbol]}
-        added = {f"{tag}.layer": weighted, f"{tag}.end": Layer("relu", (f"{tag}.layer",))}
-    else:
-        widths = {f"{tag}.units": draw(st.integers(1, 3))}
-        added = {
-            f"{tag}.one": replace(weighted, width=f"{tag}.units"),
-            f"{tag}.two": replace(weighted, inputs=(f"{tag}.one",)),
-            f"{tag}.end": Layer("add", (place, f"{tag}.two")),
-        }
-    return architecture.edit({**readers, **added}, widths)
-
-
-def _reaches_add(architecture: Architecture, place: str) -> bool:
-    """True iff the units after `place` are added to others before a layer makes new ones."""
-    following = [n for n, layer in architecture.layers.items() if place in layer.inputs]
-    return any(
-        architecture.layers[n].operation == "add"
-        or (not architecture.layers[n].width and _reaches_add(architecture, n))
-        for n in following
-    )
 
 
 NO_EVIDENCE = Evidence(torch.Generator())  # for scores that look at the ticket alone

@@ -14,7 +14,7 @@ from hypothesis.strategies import DataObject
 from strategies import architectures, normal_weights, random_batch
 
 from recursive_lth.architecture.graph import Architecture
-from recursive_lth.architecture.layer import WEIGHTED, Layer
+from recursive_lth.architecture.layer import JOINS, WEIGHTED, Layer
 from recursive_lth.architecture.module import module
 from recursive_lth.errors import InputError
 
@@ -237,18 +237,18 @@ def test_order_and_shapes_are_those_of_the_running_network(architecture: Archite
         return lambda _, __, out: seen.update({name: tuple(out.shape[1:])})
 
     for name in architecture.order[1:]:
-        if architecture.layers[name].operation != "add":
+        if architecture.layers[name].operation not in JOINS:
             built.get_submodule(name).register_forward_hook(note(name))
     logits = built.eval()(random_batch(architecture, 2, 0))
     assert seen == {
         n: shape
         for n, shape in architecture.shapes.items()
-        if architecture.layers[n].operation != "add"
+        if architecture.layers[n].operation not in JOINS
     }
     assert logits.shape == (2, architecture.classes)
     for name, shape in architecture.shapes.items():
-        (axis,) = architecture.unit_rows[name]
-        assert architecture.widths[axis.symbol] * axis.repeat == shape[0]
+        row = architecture.unit_rows[name]
+        assert sum(architecture.widths[axis.symbol] * axis.repeat for axis in row) == shape[0]
 
 
 def test_ties_of_the_order_are_broken_by_name() -> None:

@@ -1,10 +1,12 @@
 """Growth of a ticket: what it inherits stays, what is new is marked, and it all comes by seed."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 
 import pytest
 import torch
+from changes import row_ancestors
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import SEEDS, architectures, exact_masks, random_samples
@@ -19,12 +21,11 @@ from recursive_lth.growth.fresh import SCHEMES, fresh
 from recursive_lth.growth.grow import Sprout, describe, grow, seed_ticket
 from recursive_lth.growth.initialise import INITIALISATIONS, resolve
 from recursive_lth.growth.masks_of_new import BUDGETED, MASKS_OF_NEW
-from recursive_lth.growth.operators import OPERATORS
-from recursive_lth.growth.sites import sites
+from recursive_lth.growth.operators import OPERATORS, PLACES
 from recursive_lth.ticket import masks as masking
-from recursive_lth.ticket.morph import birth
+from recursive_lth.ticket.morph import Morph, birth
 from recursive_lth.ticket.ticket import Ticket
-from recursive_lth.ticket.transplant import inherited
+from recursive_lth.ticket.transplant import inherited, transplant
 
 NETWORKS: dict[str, Architecture] = {
     "mlp": mlp((1, 5, 5), 4, (7, 5)),
@@ -38,6 +39,10 @@ CELLS = [
     for initialisation in choices
     for mask in MASKS_OF_NEW
 ]
+
+
+UNDRAWN = {"identity", "identity_paper", "split_evenly", "copied", "interpolated", "regrow", "rigl"}
+NEW_WEIGHTS = OPERATORS.keys() - {"split", "rewire"}
 
 
 def lived_in(architecture: Architecture, seed: int) -> Ticket:
@@ -60,9 +65,17 @@ def lived_in(architecture: Architecture, seed: int) -> Ticket:
 
 
 def places(architecture: Architecture, operator: str) -> list[float]:
-    """One place for each symbol or activation that the operator can act on."""
-    choices = architecture.free_symbols if operator == "widen" else sites(architecture)
+    """One place for each thing that the operator can act on; where there is none it says so."""
+    choices = PLACES[operator](architecture)
+    if not choices:
+        with pytest.raises(InputError, match="nothing can grow here: the network has no "):
+            sprout_of(lived_in(architecture, 0), GrowthStep(operator, 0.5, 0.5))
     return [(i + 0.5) / len(choices) for i in range(len(choices))]
+
+
+def home(operator: str) -> Architecture:
+    """The first of the networks in which the operator has a place."""
+    return next(network for network in NETWORKS.values() if PLACES[operator](network))
 
 
 def sprout_of(ticket: Ticket, step: GrowthStep, seed: int = 0) -> Sprout:
@@ -88,41 +101,71 @@ def can_pay(ticket: Ticket, step: GrowthStep) -> bool:
     return masking.remaining(unpaid) - sum(kept) <= sum(max(0, n - 1) for n in kept)
 
 
+def moved(tensors: Mapping[str, Tensor], change: Morph, name: str) -> Tensor:
+    """One tensor after a growth, where it is inherited, and 0 elsewhere."""
+    nothing = torch.zeros(change.after.shape(name), dtype=tensors[name].dtype)
+    return transplant(tensors, change, {name: nothing})[name]
+
+
+def is_divided(change: Morph, name: str) -> bool:
+    """True iff units that are read have several heirs."""
+    sources = row_ancestors(change, name, 1)
+    return len(set(sources)) < len(sources)
+
+
+def together(tensor: Tensor, change: Morph, name: str) -> Tensor:
+    """What the copies along the input axis send on together, for the first of each unit made.
+
+    In float64, in which sums of float32 of one binade are exact.
+    """
+    sources = torch.tensor(row_ancestors(change, name, 1))
+    shape = (tensor.shape[0], change.before.shape(name)[1], *tensor.shape[2:])
+    summed = torch.zeros(shape, dtype=torch.float64).index_add(1, sources, tensor.double())
+    return summed[: change.before.shape(name)[0]].to(tensor.dtype)
+
+
 def check_inheritance(ticket: Ticket, sprout: Sprout, mask: str) -> None:
-    """All laws of what a growth may and may not touch."""
+    """All laws of what a growth may and may not touch: what was there is moved, and no more.
+
+    Re-wiring alone revives and drops. Weights that leave split units are divided, and sum to what
+    they were.
+    """
     grown, change = sprout.ticket, sprout.morph
-    has_ancestor = inherited(change)
-    born: dict[str, Tensor] = grown.births
-    for name in change.after.prunable:
-        is_old = has_ancestor[name]
-        assert bool((born[name][~is_old] == 3).all())
-        if name not in ticket.masks:
-            assert not bool(is_old.any())
-            continue
-        assert torch.equal(born[name][is_old], ticket.births[name].flatten())
-        if mask not in BUDGETED:
-            assert torch.equal(grown.masks[name][is_old], ticket.masks[name].flatten())
-        else:
-            assert not bool((grown.masks[name][is_old] & ~ticket.masks[name].flatten()).any())
+    operator, birth_name = sprout.step.operator, sprout.step.initialisation
+    heirs = inherited(change)
     for name in change.before.tensors:
-        is_old = has_ancestor[name]
-        assert torch.equal(grown.rewind[name][is_old], ticket.rewind[name].flatten())
-        if mask not in BUDGETED:
-            assert torch.equal(grown.weights[name][is_old], ticket.weights[name].flatten())
+        is_old = heirs[name]
+        masks = moved(ticket.masks, change, name) if name in ticket.masks else is_old
+        mask_after = grown.masks.get(name, torch.ones_like(is_old))
+        revived, dropped = is_old & mask_after & ~masks, is_old & masks & ~mask_after
+        assert operator == "rewire" or not bool(revived.any())
+        assert mask in BUDGETED or birth_name in {"rigl", "set"} or not bool(dropped.any())
+        stays = is_old & ~revived
+        if name in ticket.births:
+            births = moved(ticket.births, change, name)
+            assert torch.equal(grown.births[name], torch.where(stays, births, 3))
+        rewound, weights = (moved(group, change, name) for group in (ticket.rewind, ticket.weights))
+        if operator == "split" and name in change.after.prunable and is_divided(change, name):
+            assert torch.equal(together(grown.rewind[name], change, name), ticket.rewind[name])
+            if mask not in BUDGETED:
+                assert torch.equal(
+                    together(grown.weights[name], change, name), ticket.weights[name]
+                )
+            continue
+        assert torch.equal(grown.rewind[name][stays], rewound[stays])
+        assert torch.equal(grown.weights[name][stays], (weights * mask_after)[stays])
+    for name in set(change.after.prunable) - set(ticket.masks):
+        assert bool((grown.births[name] == 3).all())
     assert grown.parent == ticket.digest
 
 
 @pytest.mark.parametrize(("operator", "initialisation", "mask"), CELLS)
 @pytest.mark.parametrize("network", NETWORKS)
 def test_inheritance(network: str, operator: str, initialisation: str, mask: str) -> None:
-    """Old weights, rewind values, masks and births are as they were; the new are born in this one.
-
-    Units keep their order and new ones come last, so the entries with an ancestor, read in flat
-    order, are the old tensor read in flat order.
-    """
+    """Old weights, rewind values, masks and births are as they were; the new are born in this one."""
     ticket = lived_in(NETWORKS[network], 1)
     digest = ticket.digest
-    for place in places(NETWORKS[network], operator)[::3]:
+    for place in places(NETWORKS[network], operator)[::5]:
         step = GrowthStep(operator, place, 0.4, initialisation, mask)
         check_inheritance(ticket, sprout_of(ticket, step), mask)
     assert replace(ticket).digest == digest
@@ -162,14 +205,14 @@ def test_growth_depends_on_its_generator_alone(
     operator: str, initialisation: str, mask: str
 ) -> None:
     """The same seed gives the same digest whatever the global generator; another seed another."""
-    ticket = lived_in(NETWORKS["convnet"], 0)
+    ticket = lived_in(home(operator), 0)
     step = GrowthStep(operator, 0.0, 0.4, initialisation, mask)
     digests = []
     for seed, noise in ((0, 1), (0, 2), (1, 1)):
         torch.manual_seed(noise)
         digests.append(sprout_of(ticket, step, seed).ticket.digest)
     assert digests[0] == digests[1]
-    is_drawn = initialisation not in {"identity", "identity_paper"} or mask != "dense"
+    is_drawn = initialisation not in UNDRAWN or (operator in NEW_WEIGHTS and mask != "dense")
     assert (digests[0] != digests[2]) == is_drawn
 
 
@@ -197,25 +240,33 @@ def test_the_first_ticket_is_new_and_dense() -> None:
     assert all(not bool(born.any()) for born in ticket.births.values())
 
 
-@pytest.mark.parametrize(("operator", "initialisation", "mask"), CELLS)
-def test_the_lineage_says_what_grew(operator: str, initialisation: str, mask: str) -> None:
+WHERE = {
+    **dict.fromkeys(("widen", "split"), "fc1"),
+    **dict.fromkeys(("deepen", "residual", "bottleneck", "residual_pre", "bottleneck_pre"), "g3"),
+    **dict.fromkeys(("branch", "branch_concat", "skip_add"), "g3"),
+    "skip": "g3_concat",
+    "stretch": "g3_s1b1_conv1",
+    "enlarge_kernel": "conv1",
+    "rewire": "",
+}
+
+
+@pytest.mark.parametrize(("operator", "initialisation"), {cell[:2]: 0 for cell in CELLS})
+def test_the_lineage_says_what_grew(operator: str, initialisation: str) -> None:
     """The description names the growth, the layers and the number of units that came."""
-    ticket = lived_in(NETWORKS["convnet"], 0)
-    step = GrowthStep(operator, 0.0, 0.5, initialisation, mask)
+    ticket = lived_in(home(operator), 0)
+    step = GrowthStep(operator, 0.0, 0.5, initialisation)
     sprout = sprout_of(ticket, step)
-    told = describe(sprout.step, sprout.morph)
-    came = {
-        "widen": {"where": "conv1", "new_layers": [], "new_units": {"conv1": 2}},
-        "deepen": {"where": "g3", "new_layers": ["g3", "g3_relu"], "new_units": {}},
-        "residual": {
-            "where": "g3",
-            "new_layers": [
-                *("g3_1", "g3_1_norm", "g3_relu1", "g3_2", "g3_2_norm", "g3_add", "g3_relu2")
-            ],
-            "new_units": {"g3": 4},
+    before, after = sprout.morph.before, sprout.morph.after
+    assert describe(sprout.step, sprout.morph) == asdict(step) | {
+        "where": WHERE[operator],
+        "new_layers": [name for name in after.order if name not in before.layers],
+        "new_units": {
+            symbol: n - before.widths.get(symbol, 0)
+            for symbol, n in after.widths.items()
+            if operator not in {"split", "deepen"} and n != before.widths.get(symbol, 0)
         },
     }
-    assert told == asdict(step) | came[operator]
     assert sprout.step == step
 
 

@@ -162,11 +162,11 @@ def test_the_weakest_pay_even_where_new_ones_are_weaker() -> None:
     weights["fc1.weight"][:2] = torch.tensor([[5.0, -1.0], [7.0, 3.0]])
     weights["output.weight"][:, :2] = torch.tensor([[2.0, 8.0], [-4.0, 6.0]])
     masks = {n: torch.ones(change.after.shape(n), dtype=torch.bool) for n in change.after.prunable}
-    paid = pay(change, weights, masks, budget=16 - 3)
+    paid = pay(change, weights, masks, budget=16 - 3, revived={})
     assert paid["fc1.weight"].tolist() == [[True, False], [True, False], [True] * 2, [True] * 2]
     assert paid["output.weight"].tolist() == [[False, True, True, True], [True] * 4]
     assert all(bool(mask.all()) for mask in masks.values())
-    assert counts(pay(change, weights, masks, budget=99)) == counts(masks)
+    assert counts(pay(change, weights, masks, budget=99, revived={})) == counts(masks)
 
 
 def test_each_tensor_keeps_an_old_weight() -> None:
@@ -176,10 +176,10 @@ def test_each_tensor_keeps_an_old_weight() -> None:
     weights = {name: torch.ones(change.after.shape(name)) for name in change.after.tensors}
     weights["fc1.weight"] = torch.tensor([[0.1, 0.2], [0.4, 0.3], [1, 1], [1, 1]])
     masks = {n: torch.ones(change.after.shape(n), dtype=torch.bool) for n in change.after.prunable}
-    paid = pay(change, weights, masks, budget=16 - 6)
+    paid = pay(change, weights, masks, budget=16 - 6, revived={})
     assert paid["fc1.weight"][:2].tolist() == [[False, False], [True, False]]
     with pytest.raises(InputError, match="7 new weights costs more"):
-        pay(change, weights, masks, budget=16 - 7)
+        pay(change, weights, masks, budget=16 - 7, revived={})
 
 
 def test_a_new_part_of_a_tensor_is_never_empty() -> None:

@@ -5,10 +5,11 @@ import pickle
 from collections.abc import Mapping
 
 import pytest
+from changes import morphs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
-from strategies import architectures, morphs
+from strategies import architectures
 
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.layer import Layer

@@ -5,17 +5,17 @@ from statistics import mean
 
 import pytest
 import torch
+from changes import morphs, row_ancestors
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import SEEDS, architectures, exact_masks, kept_counts, morphs
+from strategies import SEEDS, architectures, exact_masks, kept_counts
 
 from recursive_lth.architecture.graph import Architecture
-from recursive_lth.architecture.layer import Row
 from recursive_lth.architecture.zoo import mlp
 from recursive_lth.errors import InputError
 from recursive_lth.pruning.overlap import TOTAL, Overlap, overlap, overlap_through
 from recursive_lth.ticket.masks import dense
-from recursive_lth.ticket.morph import NEW, Morph
+from recursive_lth.ticket.morph import NEW
 
 
 def slow_overlap(pairs: list[tuple[bool, ...]]) -> tuple[int, int]:
@@ -25,13 +25,6 @@ def slow_overlap(pairs: list[tuple[bool, ...]]) -> tuple[int, int]:
 
 def numbers(found: Overlap) -> tuple[int, int]:
     return found.shared, found.union
-
-
-def ancestors(row: Row, change: Morph) -> list[int]:
-    """For each entry along an axis after a change the entry before, or NEW."""
-    (axis,) = row
-    units, repeat = change.origin[axis.symbol].units, axis.repeat
-    return [u if u == NEW else u * repeat + r for u in units for r in range(repeat)]
 
 
 @given(architectures(), SEEDS, st.integers(2, 4), st.data())
@@ -107,10 +100,12 @@ def test_overlaps_through_a_change_hold_each_heir_against_its_ancestor(data: st.
     second = exact_masks(change.after, data.draw(kept_counts(change.after)), seed + 1)
     pairs: dict[str, list[tuple[bool, ...]]] = {}
     for name, mask in second.items():
-        sources = [ancestors(axis, change) for axis in change.after.tensors[name]]
+        if name not in first:
+            continue
+        sources = [row_ancestors(change, name, d) for d in range(mask.dim())]
         for place in product(*(range(n) for n in mask.shape)):
             origin = tuple(source[p] for source, p in zip(sources, place, strict=True))
-            if name in first and NEW not in origin:
+            if NEW not in origin:
                 kept = (bool(first[name][origin]), bool(mask[place]))
                 pairs.setdefault(name.removesuffix(".weight"), []).append(kept)
     if not pairs:

@@ -174,9 +174,12 @@ def test_newborn_weights_rewind_to_the_step_after_their_birth(
         if f"{layer}.weight" in births:
             return bool(births[f"{layer}.weight"][unit].all())
         inputs = architecture.layers[layer].inputs
-        repeat = architecture.unit_rows[layer][0].repeat
+        if architecture.layers[layer].operation == "concat":
+            joined = [(i, u) for i in inputs for u in range(architecture.shapes[i][0])]
+            return is_newborn(*joined[unit])
+        size = architecture.shapes[layer][0]
         return bool(inputs) and all(
-            is_newborn(i, unit * architecture.unit_rows[i][0].repeat // repeat) for i in inputs
+            is_newborn(i, unit * architecture.shapes[i][0] // size) for i in inputs
         )
 
     for name, tensor in found.rewind.items():

@@ -1,14 +1,15 @@
 """The mover of tensors against a plain loop over every entry's index."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pytest
 import torch
+from changes import morphs, row_ancestors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
-from strategies import SEEDS, architectures, exact_masks, kept_counts, morphs, normal_weights
+from strategies import SEEDS, architectures, exact_masks, kept_counts, normal_weights
 from torch import Tensor
 
 from recursive_lth.architecture.graph import Architecture
@@ -32,18 +33,14 @@ IMAGE = Architecture(
 )
 
 
-def ancestor(change: Morph, name: str, index: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Where an entry comes from: each axis's unit by its origin, its place within the unit kept."""
-    if name not in change.before.tensors:
-        return None
-    source = []
-    for entry, (axis,) in zip(index, change.after.tensors[name], strict=True):
-        unit, offset = divmod(entry, axis.repeat)
-        parent = change.origin[axis.symbol].units[unit]
-        if parent == NEW:
-            return None
-        source.append(parent * axis.repeat + offset)
-    return tuple(source)
+def ancestors(change: Morph, name: str) -> Iterator[tuple[tuple[int, ...], tuple[int, ...] | None]]:
+    """Each entry of a tensor after, and where it comes from, if anywhere: each axis by itself."""
+    shape = change.after.shape(name)
+    is_old = name in change.before.tensors
+    sources = [row_ancestors(change, name, d) for d in range(len(shape))] if is_old else []
+    for index in itertools.product(*map(range, shape)):
+        source = tuple(axis[entry] for axis, entry in zip(sources, index, strict=False))
+        yield index, source if is_old and NEW not in source else None
 
 
 def twin(
@@ -52,8 +49,7 @@ def twin(
     """`transplant`, one entry at a time."""
     moved = {name: fill.clone() for name, fill in new.items()}
     for name, tensor in moved.items():
-        for index in itertools.product(*map(range, tensor.shape)):
-            source = ancestor(change, name, index)
+        for index, source in ancestors(change, name):
             if source is not None:
                 tensor[index] = tensors[name][source]
     return moved
@@ -147,8 +143,8 @@ def test_inherited_is_true_where_the_twin_finds_an_ancestor(data: DataObject) ->
     for name, tensor in heirs.items():
         assert tensor.dtype == torch.bool
         assert tuple(tensor.shape) == change.after.shape(name)
-        for index in itertools.product(*map(range, tensor.shape)):
-            assert bool(tensor[index]) == (ancestor(change, name, index) is not None)
+        for index, source in ancestors(change, name):
+            assert bool(tensor[index]) == (source is not None)
 
 
 @given(architectures(), SEEDS)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from changes import row_units
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import SEEDS, architectures, exact_masks, kept_counts, normal_weights
@@ -41,12 +42,14 @@ def test_a_unit_scores_the_mean_of_what_vanishes_with_it(
         for unit in range(architecture.widths[symbol]):
             under = []
             for name in architecture.prunable:
-                for (axis,), place in zip(
-                    architecture.tensors[name], ticket.masks[name].nonzero().T, strict=True
-                ):
-                    if axis.symbol == symbol:
-                        hit = ticket.masks[name].nonzero()[place // axis.repeat == unit]
-                        under += [float(scores[name][tuple(p)]) for p in hit]
+                kept_places = ticket.masks[name].nonzero()
+                for row, column in zip(architecture.tensors[name], kept_places.T, strict=True):
+                    owners = [(a.symbol, u) for _, a, u, _ in row_units(row, architecture)]
+                    under += [
+                        float(scores[name][tuple(place)])
+                        for place, entry in zip(kept_places, column.tolist(), strict=True)
+                        if owners[entry] == (symbol, unit)
+                    ]
             wanted = sum(under) / len(under) if under else -torch.inf
             assert float(score[unit]) == pytest.approx(wanted)
 

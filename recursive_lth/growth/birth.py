@@ -54,9 +54,10 @@ class Division:
         Every part is rounded to the last place of the whole, and the first copy takes what is
         left: so the parts sum to the weight exactly, in the tensor's own precision.
         """
-        whole = tensor.double()
-        last_place = torch.full_like(whole, torch.finfo(tensor.dtype).eps / 2)
+        whole, number = tensor.double(), torch.finfo(tensor.dtype)
+        last_place = torch.full_like(whole, number.eps / 2)
         unit = torch.ldexp(last_place, whole.frexp().exponent)
+        unit = unit.clamp(min=number.smallest_normal * number.eps)  # of denormal numbers
         shape = (1, -1, *[1] * (tensor.dim() - 2))
         parts = (whole * self.shares.view(shape) / unit).round() * unit
         count = int(self.groups.max()) + 1

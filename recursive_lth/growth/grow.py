@@ -77,7 +77,8 @@ def grow(
     )
     kept = masks
     if step.mask in BUDGETED:
-        kept = pay(change, weights, masks, masking.remaining(ticket.masks))
+        budget = masking.remaining(ticket.masks)
+        kept = pay(change, weights, masks, budget, revived=born.revived)
     grown = Ticket(
         change.after,
         weights=masking.apply(weights, kept),
@@ -166,14 +167,21 @@ def describe(step: GrowthStep, morph: Morph) -> dict[str, object]:
         for symbol, ancestry in morph.origin.items()
         if symbol in morph.after.widths and NEW in ancestry.units
     }
-    changed = [layer for layer in morph.new_layers if f"{layer}.weight" in morph.after.tensors]
+    before, after = morph.before, morph.after
+    places = [
+        *new_units,
+        *(s for s, n in before.widths.items() if after.widths[s] != n),  # a split has no new unit
+        *(layer for layer in morph.new_layers if f"{layer}.weight" in after.tensors),
+        *morph.new_layers,
+        *(n for n, layer in before.layers.items() if after.layers[n].kernel != layer.kernel),
+    ]
     return {
         "operator": step.operator,
         "place": step.place,
         "ratio": step.ratio,
         "initialisation": step.initialisation,
         "mask": step.mask,
-        "where": next(iter(new_units), "") or (changed[0] if changed else ""),
+        "where": next(iter(places), ""),
         "new_layers": list(morph.new_layers),
         "new_units": new_units,
     }

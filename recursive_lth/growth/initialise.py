@@ -59,6 +59,27 @@ def _needs_idempotent(morph: Morph) -> str:
     return ""
 
 
+def _adds_nothing(morph: Morph) -> str:
+    """What is added to an old layer must be 0, and pass the activation behind it as it is."""
+    for name in morph.new_layers:
+        layer, old = morph.after.layers[name], morph.before.layers
+        if layer.operation != "add" or not any(source in old for source in layer.inputs):
+            continue
+        for source in layer.inputs:
+            if source not in old and not _can_be_zero(morph, source):
+                operation = morph.after.layers[source].operation
+                return f"{name} adds the output of {source}: a {operation} has no weights to be 0"
+    return _needs_idempotent(morph)
+
+
+def _can_be_zero(morph: Morph, name: str) -> bool:
+    """True iff the layer has weights of its own, or adds up such layers."""
+    layer = morph.after.layers[name]
+    if layer.operation == "add":
+        return all(_can_be_zero(morph, source) for source in layer.inputs)
+    return f"{name}.weight" in morph.after.tensors
+
+
 def _last_activations(morph: Morph) -> list[str]:
     """New activations that old layers read."""
     return [
@@ -76,7 +97,7 @@ CLAIMS: Mapping[str, Doubt] = MappingProxyType(
         "split_evenly": _always,
         "split_unevenly": _always,
         "identity": _needs_idempotent,
-        "zero_gamma": _needs_idempotent,
+        "zero_gamma": _adds_nothing,
         "zero_rim": _always,
         "regrow": _always,
     }

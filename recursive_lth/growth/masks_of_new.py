@@ -139,14 +139,22 @@ MASKS_OF_NEW: Mapping[str, MaskOfNew] = MappingProxyType(
 BUDGETED = frozenset({"constant_budget"})
 
 
-def pay(morph: Morph, weights: Mapping[str, Tensor], masks: Masks, budget: int) -> Masks:
+def pay(
+    morph: Morph,
+    weights: Mapping[str, Tensor],
+    masks: Masks,
+    budget: int,
+    *,
+    revived: Mapping[str, Tensor],
+) -> Masks:
     """Masks cut back to `budget` weights in all, taken from the weakest inherited ones by |w|.
 
-    This is how a growth of constant budget pays for its new weights: never with a new one, and
-    every tensor keeps at least one weight. Raises `InputError` where the inherited are too few.
+    This is how a growth of constant budget pays for its new weights: never with a new one or one
+    that it has `revived`, and every tensor keeps at least one weight. Raises `InputError` where the
+    inherited are too few.
     """
-    has_ancestor = inherited(morph)
-    old = {name: masks[name] & has_ancestor[name] for name in masks}
+    old = {n: t & masks[n] for n, t in inherited(morph).items() if n in masks}
+    old |= {name: old[name] & ~place for name, place in revived.items()}
     scores = {name: weights[name].abs() for name in masks}
     excess = max(0, masking.remaining(masks) - budget)
     if excess > sum(max(0, n - 1) for n in masking.counts(old).values()):
@@ -155,4 +163,4 @@ def pay(morph: Morph, weights: Mapping[str, Tensor], masks: Masks, budget: int) 
             "parent_density or a smaller ratio"
         )
     kept = masking.drop_lowest(old, scores, excess, floor=1)
-    return {name: kept[name] | (masks[name] & ~has_ancestor[name]) for name in masks}
+    return {name: kept[name] | (masks[name] & ~old[name]) for name in masks}

@@ -88,8 +88,32 @@ def free_layers(architecture: Architecture) -> tuple[str, ...]:
 
 
 def joinable_sites(architecture: Architecture) -> tuple[str, ...]:
-    """Activations that an earlier one can be joined to."""
-    return tuple(n for n in pairs(architecture) if not reaches(architecture, n, SINGLE))
+    """Activations that an earlier one can be joined to.
+
+    Not where a stream of the earlier one's symbol is joined behind the activation already: the
+    second of a symbol comes from the second before, so it would lose its weights to the new one.
+    """
+    return tuple(
+        site
+        for site, source in pairs(architecture).items()
+        if not reaches(architecture, site, SINGLE)
+        and not _is_joined_behind(architecture, site, stream(architecture, source).symbol)
+    )
+
+
+def _is_joined_behind(architecture: Architecture, name: str, symbol: str) -> bool:
+    """True iff a concat lays units of the symbol behind those that leave a layer."""
+    following = [name]
+    while following:
+        source = following.pop()
+        for reader in architecture.graph.successors(source):
+            layer = architecture.layers[reader]
+            behind = layer.inputs[layer.inputs.index(source) + 1 :]
+            if any(a.symbol == symbol for i in behind for a in architecture.unit_rows[i]):
+                return True
+            if not layer.width:
+                following.append(reader)
+    return False
 
 
 def pairs(architecture: Architecture) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Rewinding: what a cut ticket's weights are set back to, and what stands where it was cut."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import reduce
 from operator import and_
@@ -76,13 +76,21 @@ def _fillings(ticket: Ticket, trained: Mapping[str, Tensor] | None) -> dict[str,
     return values
 
 
-def rewind_newborn(ticket: Ticket, kept: Mapping[str, Tensor], generation: int) -> Ticket:
+def rewind_newborn(
+    ticket: Ticket,
+    kept: Mapping[str, Tensor],
+    generation: int,
+    *,
+    new_layers: Collection[str] = (),
+) -> Ticket:
     """The ticket whose rewind values, of all that was born in a generation, are those `kept`.
 
     So a grown ticket rewinds each weight to the k-th step after its own birth. Births are those of
     weights; what else a unit has is as old as its incoming weights: new iff all of them are, its
-    bias by its own layer's, its norm by those of every layer that feeds the norm. A weight that is
-    pruned did not train and keeps the value of its birth.
+    bias by its own layer's, its norm by those of every layer that feeds the norm. All of
+    `new_layers` is new: a norm at the head of a new block reads old units. A weight that is pruned
+    did not train and keeps the value of its birth, as does what an old norm has for an old stream
+    that a growth has joined to its input.
     """
     newborn = _new_units(ticket, generation)
     values = {}
@@ -90,7 +98,8 @@ def rewind_newborn(ticket: Ticket, kept: Mapping[str, Tensor], generation: int) 
         if name in ticket.births:
             is_new = (ticket.births[name] == generation) & ticket.masks[name]
         else:
-            is_new = newborn[name.rpartition(".")[0]]
+            layer = name.rpartition(".")[0]
+            is_new = newborn[layer] | (layer in new_layers)
         values[name] = torch.where(is_new, kept[name], old)
     return replace(ticket, rewind=values)
 

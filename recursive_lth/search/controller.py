@@ -36,6 +36,7 @@ class _Turn:
     cost: int
     steps: int
     is_diverged: bool = False
+    new_layers: frozenset[str] = frozenset()
 
 
 def generations(
@@ -89,7 +90,7 @@ def _start(bench: Bench[Experiment]) -> tuple[Generation, Ticket, list[Row]]:
     architecture = start_architecture(experiment, shape, bench.split.classes)
     generator = seeds.generator(experiment.seed, "generation", 0, "birth")
     ticket = seed_ticket(birth(architecture), generator, experiment.start.initialisation)
-    turn = _Turn(ticket, [], 0, 0)
+    turn = _Turn(ticket, [], 0, 0, new_layers=frozenset(architecture.layers))
     _train(bench, turn, 0, "train", experiment.training.epochs, keep_at=_rewind_step(bench))
     if turn.is_diverged:
         raise InputError("the dense start network diverges: lower training.learning_rate")
@@ -118,6 +119,7 @@ def _prune_and_grow(
         list(seedling.rows),
         line[-1].training_cost + sum(c.training_cost for c in seedling.candidates),
         line[-1].training_steps + sum(c.training_steps for c in seedling.candidates),
+        new_layers=frozenset(seedling.ticket.architecture.layers) - set(parent.architecture.layers),
     )
     if is_growing:
         _train(bench, turn, number, "grow", experiment.growth.epochs, keep_at=_rewind_step(bench))
@@ -173,7 +175,9 @@ def _train(
     fitted = train(bench, turn.ticket, job)
     turn.ticket = fitted.ticket
     for kept in fitted.kept.values():
-        turn.ticket = rewind_newborn(turn.ticket, kept.weights, generation)
+        turn.ticket = rewind_newborn(
+            turn.ticket, kept.weights, generation, new_layers=turn.new_layers
+        )
     turn.rows += fitted.rows
     turn.cost += fitted.cost
     turn.steps += fitted.steps
