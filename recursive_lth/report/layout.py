@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from recursive_lth.architecture.graph import Architecture
+from recursive_lth.architecture.layer import JOINS
 from recursive_lth.report.boxes import Box, assign_columns, assign_lanes, assign_rows, collapse
 from recursive_lth.report.standing import Line
 
 WIDTH, HEIGHT, GAP, LANE, HEAD = 230, 46, 16, 13, 44
-PLUS = 24  # height and width of the sign that adds streams
+SIGN = 24  # height and width of the sign that adds or joins streams
 Point = tuple[float, float]
 Edge = tuple[str, str]  # names of the boxes it leaves and enters
 
@@ -50,15 +51,15 @@ class Layout:
         """Pixels from the left of the first column to the right of the last lane."""
         return self.pitch * (1 + max(self.columns.values()))
 
-    def is_sum(self, name: str) -> bool:
-        """Whether a box adds streams, and is drawn as a small sign."""
-        return self.architecture.layers[name].operation == "add"
+    def is_sign(self, name: str) -> bool:
+        """Whether a box adds or joins streams, and is drawn as a small sign."""
+        return self.architecture.layers[name].operation in JOINS
 
     def frame(self, name: str, tops: Mapping[int, float]) -> tuple[float, float, float, float]:
         """Left, top, width and height of a box whose rows begin at `tops`."""
         x, y = self.columns[name] * self.pitch, tops[self.rows[name]]
-        if self.is_sum(name):
-            return x + (WIDTH - PLUS) / 2, y, PLUS, PLUS
+        if self.is_sign(name):
+            return x + (WIDTH - SIGN) / 2, y, SIGN, SIGN
         return x, y, WIDTH, HEIGHT
 
     def corners(self, edge: Edge, tops: Mapping[int, float]) -> list[Point]:
@@ -98,11 +99,11 @@ def lay_out(line: Line, *, after: Layout | None = None) -> Layout:
 
 
 def stack_rows(*layouts: Layout) -> tuple[dict[int, float], float]:
-    """The top of each row and the height of all; a row of nothing but sums is lower."""
+    """The top of each row and the height of all; a row of nothing but signs is lower."""
     heights: dict[int, float] = {}
     for layout in layouts:
         for name, row in layout.rows.items():
-            need = PLUS if layout.is_sum(name) else HEIGHT
+            need = SIGN if layout.is_sign(name) else HEIGHT
             heights[row] = max(heights.get(row, 0), need)
     tops, y = {}, float(HEAD)
     for row in sorted(heights):

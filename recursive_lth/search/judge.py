@@ -14,9 +14,10 @@ from recursive_lth.config import Experiment, Growth, pick
 from recursive_lth.errors import InputError
 from recursive_lth.growth.birth import Batch
 from recursive_lth.growth.certificate import BrokenPromiseError
-from recursive_lth.growth.grow import Sprout, describe, grow
+from recursive_lth.growth.grow import Sprout, grow
 from recursive_lth.running.fit import Fitted, fit
 from recursive_lth.running.job import Bench, Job, Row, rungs_of
+from recursive_lth.search.describe import describe_growth
 from recursive_lth.search.generation import Candidate
 from recursive_lth.search.policy import POLICIES, Past, Proposal
 from recursive_lth.ticket.ticket import Ticket
@@ -66,7 +67,8 @@ def choose(
     proposal = policy(past)
     if proposal is not None and proposal.is_final:
         sprout = _grow(bench, parent, proposal, generation)
-        return Seedling(sprout.ticket, _described(sprout), asdict(sprout.certificate), (), [])
+        told = describe_growth(parent, sprout, generation)
+        return Seedling(sprout.ticket, told, asdict(sprout.certificate), (), [])
     standing = _Tried(parent.digest, 0, parent, _blank(0), None, [])
     tried = [_train(bench, standing, generation, lambda gains: False, [])]
     if tried[0].candidate.status == "failed":
@@ -126,7 +128,7 @@ def _try(
         sprout.ticket.digest,
         _trained(tried),
         sprout.ticket,
-        replace(blank, growth=_described(sprout)),
+        replace(blank, growth=describe_growth(parent, sprout, generation)),
         asdict(sprout.certificate),
         [],
     )
@@ -211,10 +213,6 @@ def _grow(bench: Bench[Experiment], parent: Ticket, proposal: Proposal, generati
             generator=seeds.generator(seed, "generation", generation, "birth"),  # common to all
             scheme=bench.experiment.start.initialisation,
         )
-
-
-def _described(sprout: Sprout) -> dict[str, Any]:
-    return describe(sprout.step, sprout.morph)
 
 
 def _gains(rows: Sequence[Row], standing: Sequence[Row]) -> list[float]:
