@@ -8,6 +8,8 @@ import torch
 from test_grow import NETWORKS, lived_in, sprout_of
 
 from recursive_lth.config import GrowthStep
+from recursive_lth.growth.grow import describe
+from recursive_lth.growth.operators import OPERATORS
 from recursive_lth.search.describe import count_survivors, describe_growth, describe_ticket
 from recursive_lth.ticket.ticket import Ticket
 
@@ -67,3 +69,16 @@ def test_a_rewiring_counts_what_returned(initialisation: str, leaves: bool) -> N
     assert told["left_weights"] == sum(int((old & ~new).sum()) for old, new in masks)
     assert (told["left_weights"] > 0) == leaves
     assert (told["new_units"], told["new_layers"]) == ({}, [])
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_every_growth_names_its_place(operator: str) -> None:
+    """The symbol that gains units, a new layer, or the place that was asked for: never nothing."""
+    architecture = NETWORKS["resnet-20"]
+    change = OPERATORS[operator](architecture, place=0.4, ratio=0.5, label="g3")
+    told = describe(GrowthStep(operator, 0.4, 0.5), change)
+    where = told["where"]
+    known = {*change.after.widths, *change.after.layers, "everywhere"}
+    assert where in known
+    if operator in {"split", "widen"}:
+        assert told["new_units"] == {where: change.after.widths[where] - architecture.widths[where]}

@@ -66,21 +66,34 @@ class Layout:
         """The corners of an edge from where it leaves to the tip of its arrow.
 
         Within a column it runs straight down, or round what is between in a lane; from column to
-        column it leaves sideways and enters from above, or comes back into the side.
+        column it leaves sideways and enters from above, or comes back into the side; where a box
+        stands in the way it runs in the gap between two rows instead.
         """
         (x0, y0, w0, h0), (x1, y1, w1, h1) = (self.frame(name, tops) for name in edge)
         first, last = (self.columns[name] for name in edge)
         lane = self.lanes.get((self.rows[edge[0]], self.rows[edge[1]]))
         leaves, enters = y0 + 0.76 * h0, y1 + 0.36 * h1
         below, above = (x0 + w0 / 2, y0 + h0), (x1 + w1 / 2, y1 - 2)
+        if first < last and self._is_filled(edge[0], first, last):
+            x, gap = x0 + 0.75 * w0, tops[self.rows[edge[0]] + 1] - 0.75 * GAP
+            return [(x, y0 + h0), (x, gap), (above[0], gap), above]
         if first < last:
             return [(x0 + w0, leaves), (above[0], leaves), above]
+        if first > last and self._is_filled(edge[1], last, first):
+            x, gap = last * self.pitch + WIDTH + LANE / 2, tops[self.rows[edge[1]]] - 0.3 * GAP
+            start = x0 + 0.25 * w0
+            return [(start, y0 + h0), (start, gap), (x, gap), (x, enters), (x1 + w1 + 2, enters)]
         if first > last:
             return [below, (below[0], enters), (x1 + w1 + 2, enters)]
         if lane is None:
             return [below, above]
         x = first * self.pitch + WIDTH + LANE * (1 + lane)
         return [(x0 + w0, leaves), (x, leaves), (x, enters), (x1 + w1 + 2, enters)]
+
+    def _is_filled(self, name: str, low: int, high: int) -> bool:
+        """Whether a box of this one's row stands right of the low column, up to the high one."""
+        row = self.rows[name]
+        return any(self.rows[n] == row and low < self.columns[n] <= high for n in self.boxes)
 
 
 def lay_out(line: Line, *, after: Layout | None = None) -> Layout:
