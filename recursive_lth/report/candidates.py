@@ -38,7 +38,8 @@ def draw_candidates(record: RunRecord) -> str | None:
     gains = [c["gain"] for c in offered if c["gain"] is not None]
     reach = max([*gains, 0.0]) or max((abs(g) for g in gains), default=1.0) or 1.0
     floor = max(min([*gains, 0.0]), -2.5 * reach)
-    kinds = sorted({operator_kind(c["growth"]["operator"]) for c in offered if c["growth"]})
+    tried = {operator_kind(c["growth"]["operator"]) for c in offered if c["growth"]}
+    kinds = [kind for kind in KIND_WORDS if kind in tried]
 
     def paint(figure: Figure) -> None:
         figure.set_layout_engine("constrained")
