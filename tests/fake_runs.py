@@ -88,6 +88,7 @@ def build_resnet(blocks: int, *, size: int = 32, stages: int = 3, width: int = 1
 def build_growth(operator: str, where: str, **changes: Any) -> Line:
     growth = {"operator": operator, "place": 0.5, "ratio": 1.3, "initialisation": "zero_out"}
     growth |= {"mask": "parent_density", "where": where, "new_layers": [], "new_units": {}}
+    growth |= {"born_weights": 900, "left_weights": 0}
     return growth | changes
 
 
@@ -119,6 +120,8 @@ def build_line(
         certificate = {"operator": operator, "initialisation": growth["initialisation"]}
         certificate |= {"claims_exact": exact, "eval": 2.4e-6 if exact else 1.83, "samples": 256}
         certificate |= {"train": 3.1e-6 if exact else 2.02, "after_budget": 0.21}
+        certificate |= {"loss_change": 0.0 if exact else -0.013, "new_gradient": 0.8}
+        certificate |= {"next_step": 0.02, "reason": "" if exact else "random changes it"}
     return {
         "digest": hashlib.sha256(f"{generation} {operator} {accuracy}".encode()).hexdigest(),
         "parent": parent["digest"] if parent else "",
@@ -148,7 +151,21 @@ def build_line(
         "candidates": build_candidates(generation) if growth else [],
         "layers": layers,
         "architecture": architecture.to_dict(),
+        "survivors": build_survivors(generation, parent, growth is not None, remaining),
     }
+
+
+def build_survivors(
+    generation: int, parent: Line | None, has_grown: bool, remaining: int
+) -> dict[str, int]:
+    """A third of a grown ticket's weights are its own; the rest is parted as the parent's were."""
+    if parent is None:
+        return {"0": remaining}
+    own = remaining // 3 if has_grown else 0
+    old, total = parent["survivors"], parent["remaining_weights"]
+    found = {birth: number * (remaining - own) // total for birth, number in old.items()}
+    found["0"] += remaining - own - sum(found.values())
+    return found | ({str(generation): own} if own else {})
 
 
 def build_candidates(generation: int) -> list[Line]:

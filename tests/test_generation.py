@@ -1,7 +1,7 @@
 """A line of the lineage: there and back through JSON, and errors for what is no such line."""
 
 import json
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
 import pytest
@@ -55,12 +55,22 @@ def test_fields_of_a_later_version_are_passed_over() -> None:
     assert Generation.from_dict(through_json(FULL) | {"colour": "blue"}) == FULL
 
 
-@pytest.mark.parametrize("name", [f.name for f in fields(Generation)])
+@pytest.mark.parametrize(
+    "name", [f.name for f in fields(Generation) if f.default_factory is MISSING]
+)
 def test_a_missing_field_is_an_error_that_names_it(name: str) -> None:
     row = through_json(FULL)
     del row[name]
     with pytest.raises(DamagedFileError, match=name):
         Generation.from_dict(row)
+
+
+def test_a_line_from_before_survivors_were_counted_is_read() -> None:
+    """It says nothing of them."""
+    row = through_json(FULL) | {"survivors": {"0": 4, "2": 2}}
+    assert Generation.from_dict(row).survivors == {"0": 4, "2": 2}
+    del row["survivors"]
+    assert Generation.from_dict(row).survivors == {}
 
 
 @pytest.mark.parametrize("name", ["number", "status", "rungs", "training_steps"])

@@ -12,9 +12,9 @@ from test_grow import NETWORKS, lived_in
 from recursive_lth import seeds
 from recursive_lth.config import GrowthStep
 from recursive_lth.errors import InputError
-from recursive_lth.growth.compound import COMPOUNDS, grow_any
+from recursive_lth.growth.compound import grow_any
 from recursive_lth.growth.grow import Sprout
-from recursive_lth.growth.operators import OPERATORS, PLACES
+from recursive_lth.growth.operators import COMPOUNDS, OPERATORS, PLACES
 from recursive_lth.growth.squeeze import squeeze
 from recursive_lth.pruning.units import remove_units
 from recursive_lth.ticket.ticket import Ticket

@@ -1,8 +1,6 @@
 """Compound growths: several operators one after the other, certified as one."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from types import MappingProxyType
 
 from torch import Generator
 
@@ -11,17 +9,9 @@ from recursive_lth.growth.birth import Batch, Birth
 from recursive_lth.growth.certificate import certify
 from recursive_lth.growth.grow import Sprout, grow, new_places
 from recursive_lth.growth.masks_of_new import BUDGETED
+from recursive_lth.growth.operators import COMPOUNDS
 from recursive_lth.ticket.morph import compose
 from recursive_lth.ticket.ticket import Ticket
-
-COMPOUNDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "deepen_widen": ("deepen", "widen"),
-        "residual_widen": ("residual", "widen"),
-        "stretch_widen": ("stretch", "widen"),
-    }
-)
-
 
 def grow_any(
     ticket: Ticket,

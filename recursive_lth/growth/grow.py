@@ -1,7 +1,7 @@
 """One growth of a ticket: morph, birth, transplant of all it holds, and the certificate."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Generator, Tensor
@@ -13,7 +13,8 @@ from recursive_lth.growth.certificate import Certificate, certify
 from recursive_lth.growth.fresh import fresh
 from recursive_lth.growth.initialise import resolve, why_inexact
 from recursive_lth.growth.masks_of_new import BUDGETED, MASKS_OF_NEW, pay
-from recursive_lth.growth.operators import OPERATORS
+from recursive_lth.growth.operators import COMPOUNDS, OPERATORS, PLACES
+from recursive_lth.growth.sites import at
 from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.masks import Masks
 from recursive_lth.ticket.morph import NEW, Morph
@@ -161,30 +162,26 @@ def _skeleton(ticket: Ticket, change: Morph, born: Birth) -> dict[str, Tensor]:
 
 
 def describe(step: GrowthStep, morph: Morph) -> dict[str, object]:
-    """A growth as the lineage records it: the step, new layers, and new units of each symbol."""
-    new_units = {
-        symbol: ancestry.units.count(NEW)
-        for symbol, ancestry in morph.origin.items()
-        if symbol in morph.after.widths and NEW in ancestry.units
-    }
-    before, after = morph.before, morph.after
-    places = [
-        *new_units,
-        *(s for s, n in before.widths.items() if after.widths[s] != n),  # a split has no new unit
-        *(layer for layer in morph.new_layers if f"{layer}.weight" in after.tensors),
-        *morph.new_layers,
-        *(n for n, layer in before.layers.items() if after.layers[n].kernel != layer.kernel),
-    ]
-    return {
-        "operator": step.operator,
-        "place": step.place,
-        "ratio": step.ratio,
-        "initialisation": step.initialisation,
-        "mask": step.mask,
-        "where": next(iter(places), ""),
+    """A growth as the lineage records it: the step, new layers, and new units of each symbol.
+
+    Copies of a unit are new units. `where` is the symbol that has them, else the first new layer
+    with weights, else the place itself.
+    """
+    came = {s: _newcomers(morph.origin[s].units) for s in morph.origin if s in morph.after.widths}
+    new_units = {symbol: number for symbol, number in came.items() if number}
+    changed = [layer for layer in morph.new_layers if f"{layer}.weight" in morph.after.tensors]
+    first = COMPOUNDS.get(step.operator, (step.operator,))[0]
+    place = at(PLACES[first](morph.before), step.place, "place")
+    return asdict(step) | {
+        "where": next(iter([*new_units, *changed]), place),
         "new_layers": list(morph.new_layers),
         "new_units": new_units,
     }
+
+
+def _newcomers(units: tuple[int, ...]) -> int:
+    """How many units have no ancestor, or one that has an earlier heir."""
+    return len(units) - len({unit for unit in units if unit != NEW})
 
 
 def _born_in(morph: Morph, generation: int) -> dict[str, Tensor]:

@@ -59,3 +59,10 @@ PLACES: Mapping[str, Places] = MappingProxyType(  # what a place points to, inpu
         "rewire": everywhere,
     }
 )
+COMPOUNDS: Mapping[str, tuple[str, ...]] = MappingProxyType(  # one after the other
+    {
+        "deepen_widen": ("deepen", "widen"),
+        "residual_widen": ("residual", "widen"),
+        "stretch_widen": ("stretch", "widen"),
+    }
+)

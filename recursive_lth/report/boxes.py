@@ -1,17 +1,23 @@
 """An architecture as a reader wants it drawn: few boxes, each with a row and a column.
 
-A convolution, its BatchNorm and its ReLU are one box. Rows follow the data; the longest path is
-column 0 and what runs beside it, such as a shortcut convolution, stands further right.
+A convolution, its BatchNorm and its activation are one box. Rows follow the data; the longest path
+is column 0 and what runs beside it, such as a shortcut convolution, stands further right.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from recursive_lth.architecture.graph import Architecture
-from recursive_lth.architecture.layer import ACTIVATIONS, SLIDES, WEIGHTED, Layer
+from recursive_lth.architecture.layer import ACTIVATIONS, JOINS, SLIDES, WEIGHTED, Layer
 
-FOLLOWERS = frozenset({"batchnorm", "flatten", *ACTIVATIONS})
-WORDS = {"batchnorm": "norm", "add": "+", "meanpool": "mean pool", "maxpool": "max pool"}
+NORM_OR_ACTIVATION = frozenset({"batchnorm", *ACTIVATIONS})
+FOLLOWERS = NORM_OR_ACTIVATION | {"flatten"}
+WORDS = {
+    "batchnorm": "norm",
+    "meanpool": "mean pool",
+    "maxpool": "max pool",
+    "avgpool": "mean pool",
+}
 
 
 @dataclass(frozen=True)
@@ -48,10 +54,16 @@ def collapse(architecture: Architecture) -> dict[str, Box]:
 
 
 def _fits(layers: Mapping[str, Layer], chain: list[str], layer: Layer) -> bool:
-    """Whether a layer is drawn in the box of the chain before it: norm and ReLU follow, and a
-    convolution joins the norm and ReLU that stand before it (pre-activation)."""
-    is_prelude = all(layers[name].operation in FOLLOWERS for name in chain)
-    return layer.operation in FOLLOWERS or (is_prelude and layer.operation in WEIGHTED)
+    """Whether a layer is drawn in the box of the chain before it: norm and activation follow.
+
+    A convolution joins the norm and activation that stand before it (pre-activation); what comes
+    after such a one stands before the next.
+    """
+    operations = [layers[name].operation for name in chain]
+    is_prelude = all(operation in FOLLOWERS for operation in operations)
+    is_whole = operations[0] in NORM_OR_ACTIVATION and not is_prelude
+    fits = layer.operation in FOLLOWERS and not is_whole
+    return fits or (is_prelude and layer.operation in WEIGHTED)
 
 
 def _title(layers: Mapping[str, Layer], chain: list[str]) -> str:
@@ -59,15 +71,26 @@ def _title(layers: Mapping[str, Layer], chain: list[str]) -> str:
 
 
 def describe(architecture: Architecture, box: Box) -> str:
-    """The operations of a box in words: `3×3 conv /2 · norm · relu`."""
-    return " · ".join(_word(architecture.layers[name]) for name in box.members)
+    """The operations of a box in words: `3×3 conv /2 · norm · relu`.
+
+    The addition or concatenation that a box begins with is drawn as a sign, and left out.
+    """
+    words = [_word(architecture, name) for name in box.members]
+    return " · ".join(words[architecture.layers[box.members[0]].operation in JOINS :])
 
 
-def _word(layer: Layer) -> str:
+def _word(architecture: Architecture, name: str) -> str:
+    layer = architecture.layers[name]
+    word = WORDS.get(layer.operation, layer.operation)
+    if layer.operation == "groupconv":
+        is_depthwise = architecture.shape(f"{name}.weight")[1] == 1
+        word = f"{'depthwise' if is_depthwise else 'grouped'} conv"
+    if layer.operation == "adaptivepool":
+        return f"mean pool to {layer.kernel}×{layer.kernel}"
     if layer.operation in SLIDES:
         stride = f" /{layer.stride}" if layer.stride > 1 else ""
-        return f"{layer.kernel}×{layer.kernel} {WORDS.get(layer.operation, 'conv')}{stride}"
-    return WORDS.get(layer.operation, layer.operation)
+        return f"{layer.kernel}×{layer.kernel} {word}{stride}"
+    return word
 
 
 def assign_rows(boxes: Mapping[str, Box]) -> dict[str, int]:
@@ -79,18 +102,29 @@ def assign_rows(boxes: Mapping[str, Box]) -> dict[str, int]:
 
 
 def assign_columns(boxes: Mapping[str, Box], rows: Mapping[str, int]) -> dict[str, int]:
-    """The column of each box: 0 along the longest path, else the first that is free in its row."""
+    """The column of each box: 0 along the longest path, else the first that is free beside it.
+
+    Free is a column that is empty from the box's first input to its last reader, where its edges
+    run, so that none is drawn across another box.
+    """
     columns: dict[str, int] = {}
     name = max(rows, key=lambda n: rows[n])
     while name:
         columns[name] = 0
         name = max(boxes[name].inputs, key=lambda n: rows[n], default="")
     taken = {(rows[n], 0) for n in columns}
-    for name in boxes:
+    ends = dict(rows)  # the row of a box's last reader
+    for name, box in boxes.items():
+        ends |= {source: max(ends[source], rows[name]) for source in box.inputs}
+    for name, box in boxes.items():
         if name not in columns:
-            column = next(c for c in range(1, len(boxes) + 1) if (rows[name], c) not in taken)
+            first = min((rows[source] + 1 for source in box.inputs), default=rows[name])
+            needed = range(first, max(ends[name], rows[name] + 1))
+            column = next(
+                c for c in range(1, len(boxes) + 1) if not {(row, c) for row in needed} & taken
+            )
             columns[name] = column
-            taken.add((rows[name], column))
+            taken |= {(row, column) for row in needed}
     return columns
 
 

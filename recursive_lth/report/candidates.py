@@ -11,10 +11,19 @@ from recursive_lth.report.canvas import (
     LIGHT,
     draw_svg,
     operator_colour,
+    operator_kind,
     place_legend,
     point_key,
 )
 from recursive_lth.report.record import RunRecord
+
+KIND_WORDS = {
+    "widen": "wider",
+    "deepen": "deeper",
+    "residual": "block",
+    "branch": "path",
+    "other": "other",
+}
 
 
 def draw_candidates(record: RunRecord) -> str | None:
@@ -29,7 +38,8 @@ def draw_candidates(record: RunRecord) -> str | None:
     gains = [c["gain"] for c in offered if c["gain"] is not None]
     reach = max([*gains, 0.0]) or max((abs(g) for g in gains), default=1.0) or 1.0
     floor = max(min([*gains, 0.0]), -2.5 * reach)
-    operators = sorted({c["growth"]["operator"] for c in offered if c["growth"]})
+    tried = {operator_kind(c["growth"]["operator"]) for c in offered if c["growth"]}
+    kinds = [kind for kind in KIND_WORDS if kind in tried]
 
     def paint(figure: Figure) -> None:
         figure.set_layout_engine("constrained")
@@ -45,7 +55,7 @@ def draw_candidates(record: RunRecord) -> str | None:
         axes.set_xticks(range(len(turns)), [str(line["generation"]) for line in turns])
         axes.set_xlim(-0.55, max(len(turns), 3) - 0.45)
         axes.set_xlabel("generation whose growth was searched")
-        keys = [point_key("o", operator_colour(o), operator_colour(o), o) for o in operators]
+        keys = [point_key("o", LIGHT[kind], LIGHT[kind], KIND_WORDS[kind]) for kind in kinds]
         keys += [
             point_key("o", LIGHT["muted"], LIGHT["muted"], "not growing"),
             point_key("o", LIGHT["paper"], LIGHT["ink"], "chosen", size=10),

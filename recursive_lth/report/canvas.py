@@ -24,6 +24,7 @@ LIGHT = {
     "widen": "#2563b8",
     "deepen": "#b8430f",
     "residual": "#8340a8",
+    "branch": "#a81e63",
     "other": "#7d6b0a",
     "warning": "#b3261e",
 }
@@ -38,8 +39,15 @@ DARK = {
     "widen": "#77aaf5",
     "deepen": "#f5824a",
     "residual": "#c796ea",
+    "branch": "#f08bb8",
     "other": "#d3bd4b",
     "warning": "#f2857c",
+}
+KINDS = {
+    "widen": ("widen", "split", "enlarge_kernel"),
+    "deepen": ("deepen", "stretch"),
+    "residual": ("residual", "bottleneck", "residual_pre", "bottleneck_pre"),
+    "branch": ("branch", "branch_concat", "skip", "skip_add"),
 }
 VARIABLES = {shade: name for name, shade in LIGHT.items()}
 STYLE: dict[Any, Any] = {
@@ -77,10 +85,13 @@ STYLE: dict[Any, Any] = {
 
 
 def operator_colour(operator: str) -> str:
-    """The colour of a growth operator; operators of the user's share one."""
-    if operator in ("start", "none"):
-        return LIGHT["muted"]
-    return LIGHT[operator if operator in ("widen", "deepen", "residual") else "other"]
+    """The colour of a growth operator's kind."""
+    return LIGHT["muted" if operator in ("start", "none") else operator_kind(operator)]
+
+
+def operator_kind(operator: str) -> str:
+    """The key of `KINDS` that an operator belongs to; re-wiring and the user's own are "other"."""
+    return next((kind for kind, names in KINDS.items() if operator in names), "other")
 
 
 def draw_svg(name: str, width: float, height: float, paint: Callable[[Figure], None]) -> str:

@@ -10,7 +10,8 @@ from recursive_lth.report.growth_drawing import draw_growth, draw_network
 from recursive_lth.report.progress import draw_accuracy
 from recursive_lth.report.record import RunRecord
 from recursive_lth.report.standing import best
-from recursive_lth.report.table import describe_growth
+from recursive_lth.report.survival import draw_survival
+from recursive_lth.report.table import describe_exchange, describe_growth
 from recursive_lth.report.tree import draw_tree
 
 MOST_OPEN = 3  # growths that a reader need not unfold
@@ -40,7 +41,14 @@ def draw_growths(record: RunRecord) -> list[GrowthFigure]:
     newest = next((line for line in reversed(grown) if line["accepted"]), None)
     drawings = [
         GrowthFigure(
-            title=f"Generation {line['generation']}: {describe_growth(line)}",
+            title=" · ".join(
+                words
+                for words in (
+                    f"Generation {line['generation']}: {describe_growth(line)}",
+                    describe_exchange(line),
+                )
+                if words
+            ),
             is_accepted=line["accepted"],
             is_open=line is newest or (line["accepted"] and len(grown) <= MOST_OPEN),
             svg=draw_growth(by_digest[line["parent"]], line),
@@ -59,5 +67,6 @@ FIGURES: dict[str, Callable[[RunRecord], str | None]] = {
     "tree": draw_tree,
     "candidates": draw_candidates,
     "density": draw_density,
+    "survival": draw_survival,
     "curves": draw_curves,
 }

@@ -10,15 +10,23 @@ from matplotlib.transforms import Affine2D
 
 from recursive_lth.report.boxes import Box, describe
 from recursive_lth.report.canvas import LIGHT, bare_axes, draw_svg
-from recursive_lth.report.layout import Layout, Point, lay_out, stack_rows
+from recursive_lth.report.changes import is_changed, tell_change
+from recursive_lth.report.layout import WIDTH, Edge, Layout, Point, lay_out, stack_rows
 from recursive_lth.report.standing import Line
 
 MARGIN, BETWEEN = 6, 24
+LETTER = 5.2  # pixels of a small letter in the widest system fonts
+SIGNS = {"add": "+", "concat": "‖"}
 
 
 def draw_growth(parent: Line, child: Line) -> str:
-    """SVG: the parent's architecture and the child's, new and widened layers in the accent."""
+    """SVG: the parent's architecture and the child's, new and changed layers in the accent.
+
+    Where the growth left the architecture as it was, as re-wiring does, it is drawn once.
+    """
     right = lay_out(child)
+    if lay_out(parent).architecture == right.architecture:
+        return draw_network(child, note="the same layers before and after")
     left = lay_out(parent, after=right)
     tops, height = stack_rows(left, right)
     width = left.width + right.width + BETWEEN + 2 * MARGIN
@@ -34,12 +42,12 @@ def draw_growth(parent: Line, child: Line) -> str:
     return draw_svg(name, width, height, paint)
 
 
-def draw_network(line: Line) -> str:
-    """SVG: the architecture of one ticket."""
+def draw_network(line: Line, *, note: str = "") -> str:
+    """SVG: the architecture of one ticket, with a note behind its title."""
     layout = lay_out(line)
     tops, height = stack_rows(layout)
     width = layout.width + 2 * MARGIN
-    title = f"generation {line['generation']}"
+    title = f"generation {line['generation']}" + f" · {note}" * bool(note)
 
     def paint(figure: Figure) -> None:
         _paint_network(bare_axes(figure, width, height), layout, tops, MARGIN, title, None)
@@ -57,28 +65,47 @@ def _paint_network(
 ) -> None:
     """Draw a layout `left` pixels from the left; what `before` lacks is marked as new."""
     axes.text(left, 14, title, weight="bold", size=12, va="center")
-    old = None if before is None else set(before.edges)
-    for edge in sorted(layout.edges, key=lambda e: old is not None and e not in old):
+    new = set() if before is None else _new_edges(layout, before)
+    for edge in sorted(layout.edges, key=lambda e: e in new):
         corners = [(x + left, y) for x, y in layout.corners(edge, tops)]
-        _paint_edge(axes, corners, is_new=old is not None and edge not in old)
+        _paint_edge(axes, corners, is_new=edge in new)
     for box in layout.boxes.values():
         x, y, w, h = layout.frame(box.name, tops)
-        is_new = before is not None and box.name not in before.boxes
-        gained = 0 if before is None or is_new else _units_gained(layout, before, box)
-        _paint_frame(axes, (x + left, y, w, h), is_new=is_new, is_wider=gained != 0)
-        if layout.is_sum(box.name):
-            axes.text(x + left + w / 2, y + h / 2, "+", ha="center", va="center", size=14)
+        is_new = before is not None and box.name not in before.architecture.layers
+        sides = None if before is None else (before.architecture, layout.architecture)
+        is_wider = sides is not None and not is_new and is_changed(*sides, box)
+        _paint_frame(axes, (x + left, y, w, h), is_new=is_new, is_wider=is_wider)
+        if layout.is_sign(box.name):
+            _write_sign(axes, x + left, y, w, h, layout, box)
         else:
-            tag = "new" if is_new else f"{gained:+d} units" if gained else ""
+            tag = "new" if is_new else tell_change(*sides, box) if sides else ""
             _write_box(axes, x + left, y, w, layout, box, tag)
 
 
-def _units_gained(layout: Layout, before: Layout, box: Box) -> int:
-    """How many more units the box's weight layer makes than it did before."""
-    now, then = layout.architecture, before.architecture
-    if box.name not in then.layers or not now.layers[box.name].width:
-        return 0
-    return now.shapes[box.name][0] - then.shapes[box.name][0]
+def _new_edges(layout: Layout, before: Layout) -> set[Edge]:
+    """The edges between boxes whose layers were not connected before."""
+    known = set(before.architecture.graph.edges)
+    ends = {n: (box.members[0], box.members[-1]) for n, box in layout.boxes.items()}
+    return {(a, b) for a, b in layout.edges if (ends[a][1], ends[b][0]) not in known}
+
+
+def _write_sign(
+    axes: Axes, x: float, y: float, w: float, h: float, layout: Layout, box: Box
+) -> None:
+    """The sign of an addition or concatenation; what follows it, and a new width, at its left."""
+    operation = layout.architecture.layers[box.name].operation
+    axes.text(x + w / 2, y + h / 2, SIGNS[operation], ha="center", va="center", size=14)
+    shape = "×".join(map(str, layout.architecture.shapes[box.members[-1]]))
+    lines = [shape] * (operation == "concat") + [describe(layout.architecture, box)]
+    text = "\n".join(_shorten(line, (WIDTH - w) / 2 - 8) for line in lines if line)
+    axes.text(x - 8, y + h / 2, text, size=9.5, color=LIGHT["muted"], ha="right", va="center",
+              linespacing=1.0)  # fmt: skip
+
+
+def _shorten(text: str, room: float) -> str:
+    """The text, its end left out where it would be wider than `room` pixels."""
+    letters = int(room / LETTER)
+    return text if len(text) <= letters else f"{text[: max(letters - 1, 0)].rstrip(' ·')}…"
 
 
 def _paint_edge(axes: Axes, corners: list[Point], *, is_new: bool) -> None:
@@ -134,7 +161,9 @@ def _write_box(
     left, right = x + 9, x + w - 9
     axes.text(left, y + 14, name, weight="bold", size=10.5, va="center")
     axes.text(right, y + 14, shape, size=10.5, ha="right", va="center")
-    words = describe(layout.architecture, box)
+    words = _shorten(
+        describe(layout.architecture, box), w - 18 - LETTER * (len(tag) + 2) * bool(tag)
+    )
     axes.text(left, y + 29, words, size=9.5, color=LIGHT["muted"], va="center")
     if tag:
         label = axes.text(right, y + 29, tag, size=9.5, ha="right", va="center")

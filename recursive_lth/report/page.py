@@ -10,7 +10,8 @@ from recursive_lth.report.figures import draw_figures, draw_growths
 from recursive_lth.report.quantities import count, duration, operations
 from recursive_lth.report.record import RunRecord, read_run
 from recursive_lth.report.standing import best, front
-from recursive_lth.report.table import certificate_table, front_table, lineage_table
+from recursive_lth.report.survival import survival_table
+from recursive_lth.report.table import certificate_table, front_table, lineage_table, list_reasons
 from recursive_lth.report.template import Rows, fill_template, list_settings, list_values
 
 
@@ -40,6 +41,8 @@ def render(record: RunRecord) -> str:
         front=front_table(front(record), best=ticket["digest"] if ticket else ""),
         lineage=lineage_table(record.generations),
         certificates=certificate_table(record.generations),
+        reasons=list_reasons(record.generations),
+        survival=survival_table(record),
         figures=draw_figures(record),
         growths=draw_growths(record),
         settings=list_settings(record.experiment),

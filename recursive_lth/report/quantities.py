@@ -61,6 +61,17 @@ def magnitude(number: float | None) -> str:
     return "0" if number == 0 else f"{number:.1e}"
 
 
+def change(number: float | None) -> str:
+    """A small difference by its sign and magnitude; zero is plain.
+
+    >>> change(-0.00123), change(0.0), change(None)
+    ('−1.2e-03', '0', '–')
+    """
+    if not number:
+        return magnitude(number)
+    return f"{'−' if number < 0 else '+'}{magnitude(abs(number))}"
+
+
 def duration(seconds: float) -> str:
     """A time in the two units that matter.
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from recursive_lth.report.quantities import UNKNOWN, count, magnitude, operations, percent
+from recursive_lth.report.quantities import UNKNOWN, change, count, magnitude, operations, percent
 
 NUMBERS = ("depth", "weights", "density", "multiply-adds", "validation", "test")
 
@@ -49,9 +49,12 @@ def front_table(front: Sequence[Mapping[str, Any]], *, best: str = "") -> Table:
 
 
 def certificate_table(generations: Sequence[Mapping[str, Any]]) -> Table:
-    """A row for each certified growth: the largest change of a logit that it caused."""
-    headers = ["generation", "growth", "new weights", "function", "eval", "train"]
-    headers += ["after budget", "samples"]
+    """A row for each certified growth: what it changed, and what it brings to learn.
+
+    Numbers that the certificates of earlier versions lack are left blank.
+    """
+    headers = ["generation", "growth", "new weights", "function", "in evaluation", "in training"]
+    headers += ["once paid for", "training loss", "gradient", "after a step"]
     rows = []
     for line in generations:
         certificate = line["certificate"]
@@ -65,10 +68,18 @@ def certificate_table(generations: Sequence[Mapping[str, Any]]) -> Table:
                     magnitude(certificate["eval"]),
                     magnitude(certificate["train"]),
                     magnitude(certificate["after_budget"]),
-                    str(certificate["samples"]),
+                    change(certificate.get("loss_change")),
+                    magnitude(certificate.get("new_gradient")),
+                    magnitude(certificate.get("next_step")),
                 ]
             )
     return Table(headers, rows)
+
+
+def list_reasons(generations: Sequence[Mapping[str, Any]]) -> list[str]:
+    """For each row of the certificates why it does not claim to preserve the function, or ""."""
+    certificates = [line["certificate"] for line in generations]
+    return [str(c.get("reason", "")) for c in certificates if c is not None]
 
 
 def describe_growth(line: Mapping[str, Any]) -> str:
@@ -76,11 +87,25 @@ def describe_growth(line: Mapping[str, Any]) -> str:
     growth = line["growth"]
     if growth is None:
         return "dense start" if line["operator"] == "start" else "pruned only"
+    operator = growth["operator"]
     units = sum((growth.get("new_units") or {}).values())
     where = growth.get("where") or UNKNOWN
-    if growth["operator"] == "widen":
-        return f"widen {where} by {units}"
-    return f"{growth['operator']} at {where}"
+    if operator in {"widen", "split"}:
+        return f"{operator} {where} by {units}"
+    return f"rewire {where}" if operator == "rewire" else f"{operator.replace('_', ' ')} at {where}"
+
+
+def describe_exchange(line: Mapping[str, Any]) -> str:
+    """The weights that came by a growth and that left for it, if the lineage says so."""
+    growth = line["growth"] or {}
+    if "born_weights" not in growth:
+        return ""
+    came, gone = count(growth["born_weights"]), count(growth["left_weights"])
+    if growth["operator"] == "rewire":
+        return f"{came} weights returned, {gone} left"
+    return f"{came} new weights" + (
+        f", {gone} left to pay for them" if growth["left_weights"] else ""
+    )
 
 
 def _numbers(line: Mapping[str, Any]) -> list[str]:

@@ -2,10 +2,9 @@
 
 from recursive_lth.config import Experiment
 from recursive_lth.errors import InputError
-from recursive_lth.growth.compound import COMPOUNDS
 from recursive_lth.growth.initialise import INITIALISATIONS, PRESERVING
 from recursive_lth.growth.masks_of_new import MASKS_OF_NEW
-from recursive_lth.growth.operators import OPERATORS
+from recursive_lth.growth.operators import COMPOUNDS, OPERATORS
 from recursive_lth.pruning.scores import NEEDS_TALLY
 from recursive_lth.running import check
 from recursive_lth.search.policy import POLICIES

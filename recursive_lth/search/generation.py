@@ -1,7 +1,7 @@
 """One prune-and-grow turn in numbers, as the lineage file holds it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from recursive_lth.errors import DamagedFileError
@@ -45,7 +45,8 @@ class Generation:
 
     Accuracies are fractions; costs are multiply-adds by the convention of `architecture.cost`;
     `training_cost` and `training_steps` count the whole run up to and including this ticket,
-    candidates too.
+    candidates too. `survivors` says how many of the remaining weights were born in each
+    generation, oldest first; it is empty in lines that were written before it was known.
     """
 
     digest: str
@@ -76,6 +77,7 @@ class Generation:
     candidates: tuple[Candidate, ...]
     layers: Mapping[str, Mapping[str, int]]
     architecture: Mapping[str, Any]
+    survivors: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -84,8 +86,10 @@ class Generation:
     @staticmethod
     def from_dict(row: Mapping[str, Any]) -> "Generation":
         """The generation of a lineage line. Raises `DamagedFileError` where a field is missing."""
+        needed = [f.name for f in fields(Generation) if f.default_factory is MISSING]
         try:
-            known = {f.name: row[f.name] for f in fields(Generation)}
+            known = {name: row[name] for name in needed}
+            known["survivors"] = row.get("survivors", {})
             tried = [_candidate(c) for c in row["candidates"]]
             unknown = {c.status for c in tried} - set(get_args(Status))
             if unknown:

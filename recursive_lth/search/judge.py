@@ -15,9 +15,10 @@ from recursive_lth.errors import InputError
 from recursive_lth.growth.birth import Batch
 from recursive_lth.growth.certificate import BrokenPromiseError
 from recursive_lth.growth.compound import grow_any
-from recursive_lth.growth.grow import Sprout, describe
+from recursive_lth.growth.grow import Sprout
 from recursive_lth.running.fit import Fitted, fit
 from recursive_lth.running.job import Bench, Job, Row, rungs_of
+from recursive_lth.search.describe import describe_growth
 from recursive_lth.search.generation import Candidate
 from recursive_lth.search.policy import POLICIES, Past, Proposal
 from recursive_lth.ticket.ticket import Ticket
@@ -67,7 +68,8 @@ def choose(
     proposal = policy(past)
     if proposal is not None and proposal.is_final:
         sprout = _grow(bench, parent, proposal, generation)
-        return Seedling(sprout.ticket, _described(sprout), asdict(sprout.certificate), (), [])
+        told = describe_growth(parent, sprout, generation)
+        return Seedling(sprout.ticket, told, asdict(sprout.certificate), (), [])
     standing = _Tried(parent.digest, 0, parent, _blank(0), None, [])
     tried = [_train(bench, standing, generation, lambda gains: False, [])]
     if tried[0].candidate.status == "failed":
@@ -127,7 +129,7 @@ def _try(
         sprout.ticket.digest,
         _trained(tried),
         sprout.ticket,
-        replace(blank, growth=_described(sprout)),
+        replace(blank, growth=describe_growth(parent, sprout, generation)),
         asdict(sprout.certificate),
         [],
     )
@@ -212,10 +214,6 @@ def _grow(bench: Bench[Experiment], parent: Ticket, proposal: Proposal, generati
             generator=seeds.generator(seed, "generation", generation, "birth"),  # common to all
             scheme=bench.experiment.start.initialisation,
         )
-
-
-def _described(sprout: Sprout) -> dict[str, Any]:
-    return describe(sprout.step, sprout.morph)
 
 
 def _gains(rows: Sequence[Row], standing: Sequence[Row]) -> list[float]:
