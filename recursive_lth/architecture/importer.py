@@ -43,13 +43,13 @@ def from_module(module: nn.Module, example_input: Tensor) -> tuple[Architecture,
     batch = example_input.detach().to(device="cpu", dtype=torch.float64)
     in_training = trace(twin.train())
     graph = trace(twin.eval())
+    run(twin, batch)
+    parts = read_parts(twin, graph, values(twin, graph, batch))
     if where := difference(graph, in_training, twin):
         raise InputError(
             f"{where}: computes other things in training than in evaluation: let no forward depend "
             "on self.training (dropout aside)"
         )
-    run(twin, batch)
-    parts = read_parts(twin, graph, values(twin, graph, batch))
     architecture = _architecture(parts, streams(parts), tuple(batch.shape[2:]))
     _check_used(module, architecture)
     _check_outputs(twin, architecture, torch.cat([batch, batch[:1]]))
