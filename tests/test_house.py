@@ -43,7 +43,7 @@ HOMES = {
     "jinja2": ("report",),
     "cyclopts": ("cli",),
     "rich": ("cli",),
-    "torchvision": ("training/datasets",),
+    "torchvision": ("training/datasets", "architecture/importing/torchvision_models"),
     "sklearn": ("training/datasets",),
     "pickle": (),
     "random": (),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
@@ -27,8 +27,11 @@ from recursive_lth.architecture.layer import (
 )
 from recursive_lth.errors import InputError
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
 FORMAT = 1
-NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 STATISTICS = ("running_mean", "running_var")
 
 
@@ -213,6 +216,15 @@ class Architecture:
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"not an architecture: {error!r}") from None
 
+    @staticmethod
+    def from_module(
+        module: "nn.Module", example_input: "Tensor"
+    ) -> "tuple[Architecture, dict[str, Tensor]]":
+        """The architecture and the weights of a module of the user's: `importer.from_module`."""
+        from recursive_lth.architecture.importer import from_module
+
+        return from_module(module, example_input)
+
     def edit(
         self, layers: Mapping[str, Layer] | None = None, widths: Mapping[str, int] | None = None
     ) -> "Architecture":
@@ -234,7 +246,7 @@ def _layer(name: str, fields: Mapping[str, Any]) -> Layer:
 def _check_names(architecture: Architecture) -> None:
     for name in (*architecture.layers, *architecture.widths):
         if not NAME.fullmatch(name):
-            raise InputError(f"names are letters, digits, _ and single dots, got {name!r}")
+            raise InputError(f"names are letters, digits, _, - and single dots, got {name!r}")
     for name in architecture.layers:
         outer = name.rpartition(".")[0]
         while outer:

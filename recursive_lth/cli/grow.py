@@ -30,6 +30,7 @@ def grow(
     experiment: Name = "grow_digits",
     /,
     *,
+    start: options.StartFrom = None,
     data: options.Data = None,
     data_dir: options.DataDir = None,
     out: options.Out = Path("runs"),
@@ -46,7 +47,7 @@ def grow(
 
     The same command goes on where it was stopped; a finished run is shown, not run again.
     """
-    chosen = shelf.load_experiment(experiment, _settings(settings, data, seed))
+    chosen = shelf.load_experiment(experiment, _settings(settings, start, data, seed))
     if dry_run:
         _print_plan(chosen, data_dir, out, json)
         return
@@ -78,10 +79,13 @@ def found(line: dict[str, Any]) -> str:
     )
 
 
-def _settings(settings: list[str] | None, data: str | None, seed: int | None) -> list[str]:
+def _settings(
+    settings: list[str] | None, start: str | None, data: str | None, seed: int | None
+) -> list[str]:
     """All overrides in the order of their strength: --set, then the options with their own name."""
-    more = [] if data is None else [f"data.name={json_text.dumps(data)}"]
-    return [*(settings or []), *more, *([] if seed is None else [f"seed={seed}"])]
+    given = {"start.architecture": start, "data.name": data, "seed": seed}
+    named = [f"{key}={json_text.dumps(value)}" for key, value in given.items() if value is not None]
+    return [*options.own_widths(start), *(settings or []), *named]
 
 
 def _print_plan(experiment: Experiment, data_dir: Path | None, out: Path, as_json: bool) -> None:

@@ -19,13 +19,19 @@ EXAMPLES = """Examples:
 """
 OWN_DATA = "your own: arrays train_images, train_labels, test_images, test_labels"
 
+IMPORTED = {
+    "torchvision:MODEL": "a model of torchvision's registry, such as torchvision:resnet18, from "
+    "fresh weights",
+    "TICKET.safetensors": "the structure of a saved ticket, from fresh weights",
+}
+
 
 def list_all(*, out: Out = Path("runs"), json: Json = False, debug: Debug = False) -> None:
     """List experiments, search spaces, networks, data sets, and the runs in --out."""
     found = {
         "experiments": _experiments(),
         "search_spaces": _spaces(),
-        "architectures": _architectures(),
+        "architectures": {**_architectures(), **IMPORTED},
         "data": {**shelf.DATA_SETS, "FILE.npz": OWN_DATA},
         "runs": {str(folder): _state(folder) for folder in run_folders(out)},
     }

@@ -23,6 +23,15 @@ def _split_settings(kind: Any, text: str, *, delimiter: str | None = None) -> li
     return [part.strip() for part in text.split(";") if part.strip()]
 
 
+StartFrom = Annotated[
+    str | None,
+    _option(
+        "--start",
+        "The network to start from, with its own widths: a name from `list`, a model of "
+        "torchvision's, or a saved ticket for its structure. Short for --set start.architecture.",
+        metavar="NAME or torchvision:MODEL or TICKET.safetensors",
+    ),
+]
 Data = Annotated[
     str | None,
     _option("--data", "A name from `list`, or a file of your own.", metavar="NAME or FILE.npz"),
@@ -58,3 +67,8 @@ BatchSize = Annotated[int, _option("--batch-size", "Samples in a batch whose tim
 Json = Annotated[bool, _flag("--json", "Print one JSON document, and nothing else.")]
 Quiet = Annotated[bool, _flag("--quiet", "No progress, only the result.")]
 Debug = Annotated[bool, _flag("--debug", "Show the traceback of an error.")]
+
+
+def own_widths(start: str | None) -> list[str]:
+    """The setting that gives a network named by --start its own widths; any --set is stronger."""
+    return [] if start is None else ["start.hidden=[]"]

@@ -86,6 +86,7 @@ def prune(
     epochs: Annotated[
         float | None, _setting("--epochs", "Epochs of the first, dense training.")
     ] = None,
+    start: options.StartFrom = None,
     data: options.Data = None,
     data_dir: options.DataDir = None,
     out: options.Out = Path("runs"),
@@ -118,11 +119,14 @@ def prune(
         "supermask.method": supermask,
         "tickets.replicates": replicates,
         "training.epochs": epochs,
+        "start.architecture": start,
         "data.name": data,
         "seed": seed,
     }
     named = [f"{key}={json_text.dumps(v)}" for key, v in given.items() if v is not None]
-    chosen = shelf.load_ticket_experiment(experiment, [*(settings or []), *named])
+    chosen = shelf.load_ticket_experiment(
+        experiment, [*options.own_widths(start), *(settings or []), *named]
+    )
     if dry_run:
         _print_plan(chosen, data_dir, out, json)
         return

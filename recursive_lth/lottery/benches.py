@@ -9,12 +9,12 @@ from typing import Any
 import torch
 
 from recursive_lth.architecture.graph import Architecture
-from recursive_lth.architecture.zoo import build
 from recursive_lth.config import Data, TicketExperiment, Training
 from recursive_lth.running.clock import Clock
 from recursive_lth.running.job import Bench
 from recursive_lth.running.progress import Meter
 from recursive_lth.running.stages import Stages
+from recursive_lth.running.start import build
 from recursive_lth.training.batches import Batches
 from recursive_lth.training.datasets import Dataset, load
 from recursive_lth.training.loop import steps_in

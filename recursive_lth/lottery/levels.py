@@ -10,7 +10,6 @@ from recursive_lth import seeds
 from recursive_lth.architecture.basis import BASES
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.network import Weights
-from recursive_lth.architecture.zoo import build
 from recursive_lth.config import TicketExperiment, moment_step, pick
 from recursive_lth.growth.fresh import fresh
 from recursive_lth.growth.grow import seed_ticket
@@ -21,6 +20,7 @@ from recursive_lth.pruning.cut import Cut, cut
 from recursive_lth.running.evidence import gather
 from recursive_lth.running.fit import Fitted
 from recursive_lth.running.job import Bench
+from recursive_lth.running.start import build
 from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.morph import birth
 from recursive_lth.ticket.ticket import Ticket

@@ -28,6 +28,7 @@ from recursive_lth.running.job import Bench
 from recursive_lth.running.progress import Meter, Watch
 from recursive_lth.running.run_folder import Resume, RunFolder, check_origin, opened, run_folder
 from recursive_lth.running.stages import Stages
+from recursive_lth.running.start import origin
 from recursive_lth.training import device as devices
 
 
@@ -62,6 +63,7 @@ def prune(
         check_arm(name, arm, benches)
     with opened(experiment, out, resume) as folder:
         made_by = {"torch": torch.__version__, "recursive_lth": recursive_lth.__version__}
+        made_by |= origin((arm.start, benches.architecture(arm)) for arm in arms.values())
         check_origin(folder, {"data": benches.digest(arms), "device": where.type, **made_by})
         work = _Work(experiment, arms, benches, folder, watch)
         yield from work.lines()

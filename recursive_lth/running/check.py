@@ -13,6 +13,7 @@ from recursive_lth.growth.fresh import SCHEMES
 from recursive_lth.pruning.distribution import least_of
 from recursive_lth.pruning.schedule import SCOPES, target
 from recursive_lth.pruning.scores import SCORES
+from recursive_lth.running.start import is_imported
 from recursive_lth.training.optimizer import OPTIMIZERS, SCHEDULES
 
 Wanted = list[tuple[Mapping[str, Any], str, str]]  # registry, name, key
@@ -20,8 +21,9 @@ Wanted = list[tuple[Mapping[str, Any], str, str]]  # registry, name, key
 
 def check_names(experiment: AnyExperiment, more: Wanted) -> None:
     """Raise `InputError`, naming key and nearest match, where a name is not in its registry."""
+    start = experiment.start.architecture
     wanted: Wanted = [
-        (ARCHITECTURES, experiment.start.architecture, "start.architecture"),
+        *([] if is_imported(start) else [(ARCHITECTURES, start, "start.architecture")]),
         (SCHEMES, experiment.start.initialisation, "start.initialisation"),
         (OPTIMIZERS, experiment.training.optimizer, "training.optimizer"),
         (SCHEDULES, experiment.training.schedule, "training.schedule"),

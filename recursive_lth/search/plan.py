@@ -6,9 +6,9 @@ from typing import Any
 from recursive_lth.architecture.cost import cost, training_cost
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.layer import Shape
-from recursive_lth.architecture.zoo import build
 from recursive_lth.config import Experiment, Pruning
 from recursive_lth.pruning.schedule import target
+from recursive_lth.running.start import build
 
 
 def start_architecture(experiment: Experiment, sample_shape: Shape, classes: int) -> Architecture:

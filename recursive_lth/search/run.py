@@ -16,6 +16,7 @@ from recursive_lth.running.job import Bench, Row
 from recursive_lth.running.progress import Meter, Watch
 from recursive_lth.running.run_folder import Resume, RunFolder, check_origin, opened, run_folder
 from recursive_lth.running.stages import Stages
+from recursive_lth.running.start import origin
 from recursive_lth.search.check import check_names, check_pruning, check_rewind
 from recursive_lth.search.controller import generations, stop_reason
 from recursive_lth.search.generation import Generation, read_lineage, write_lineage
@@ -68,6 +69,7 @@ def grow(
     meter = Meter(watch, planned_epochs(experiment, architecture))
     with opened(experiment, out, resume) as folder:
         made_by = {"torch": torch.__version__, "recursive_lth": recursive_lth.__version__}
+        made_by |= origin([(experiment.start, architecture)])
         check_origin(folder, {"data": data.digest, "device": where.type, **made_by})
         bench = Bench(experiment, parts, batches, Stages(folder.work / "stages"), meter, clock)
         with devices.pinned(experiment.training.threads):
