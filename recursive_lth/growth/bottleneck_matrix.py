@@ -3,9 +3,11 @@
 M[i, j] is the derivative of the loss in incoming weight i of a silent new unit whose outgoing
 weight j is 1, so d2L / dw_i dv_j at w = v = 0. Between two linear layers it is
 E[h_{l-1} delta_{l+1}^T] (Evci et al. 2022, arXiv 2201.05125); between convolutions the gradient of
-a zero kernel from l-1 to l+1, unfolded. Here it is measured on units that are really put in, one
-for each outgoing weight: so it holds through pools, flattens, norms, joined streams and whole
-residual streams, with all layers that make or read the units stacked.
+a zero kernel from l-1 to l+1 of size k1 + s1 (k2 - 1) and stride s1 s2, unfolded (exact where the
+second layer has no padding, for that kernel also reads through hidden pixels beyond the border).
+Here it is measured on units that are really put in, one for each outgoing weight: so it holds
+through padding, pools, flattens, norms, joined streams and whole residual streams, with all layers
+that make or read the units stacked.
 """
 
 from collections.abc import Mapping

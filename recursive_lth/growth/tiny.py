@@ -22,6 +22,7 @@ from recursive_lth.ticket.morph import Morph
 from recursive_lth.ticket.transplant import transplant
 
 AMPLITUDES = tuple(4.0**-i for i in range(10))  # of new units, tried in turn
+ROUNDING = 1e-9  # of a gradient, what a regression that explains all of it leaves
 BRIDGED = 0.1  # the share of pairs (input, output) that a new unit joins
 
 
@@ -36,7 +37,8 @@ def tiny(morph: Morph, soil: Soil) -> Birth:
     is measured as minus the bottleneck matrix, so that pools, norms and strides count. Where we
     differ: biases stay 0; several layers that make the units have an S each; what weights can give
     is taken away only where the batch has more places than they have inputs, else nothing would be
-    left. Units beyond the rank of N are born by `zero_out`.
+    left. Behind a BatchNorm N tells of silent units alone. Units beyond the rank of N are born by
+    `zero_out`.
     """
     units = new_units(morph)
     signals = observe(soil, units)
@@ -123,6 +125,8 @@ def _beyond(morph: Morph, signals: Signals, name: str) -> Tensor:
         return delta
     aims = delta.movedim(1, -1).flatten(0, -2)  # (places, outputs)
     reachable = reads @ torch.linalg.lstsq(reads, aims, driver="gelsd").solution
+    if float((aims - reachable).norm()) <= ROUNDING * float(aims.norm()):
+        return torch.zeros_like(delta)
     left: Tensor = (aims - reachable).view(delta.movedim(1, -1).shape)
     return left.movedim(-1, 1)
 
