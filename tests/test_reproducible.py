@@ -12,7 +12,7 @@ from test_grow import NETWORKS, lived_in
 from torch import Generator, Tensor
 
 from recursive_lth.architecture.graph import Architecture
-from recursive_lth.architecture.network import Drop, Forward, Weights, network
+from recursive_lth.architecture.network import Drop, Forward, Watch, Weights, network
 from recursive_lth.config import Training
 from recursive_lth.training import batches as batching
 from recursive_lth.training import loop
@@ -240,10 +240,11 @@ def test_dropout_keeps_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
             *,
             training: bool = False,
             drop: Drop | None = None,
+            watch: Watch | None = None,
         ) -> tuple[Tensor, Weights]:
             if drop:
                 seen.append(drop(torch.ones(30_000)))
-            return honest(weights, batch, training=training, drop=drop)
+            return honest(weights, batch, training=training, drop=drop, watch=watch)
 
         return forward
 

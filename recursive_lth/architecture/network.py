@@ -19,6 +19,7 @@ from recursive_lth.errors import InputError
 
 Weights = dict[str, Tensor]
 Drop = Callable[[Tensor], Tensor]
+Watch = Callable[[str, Tensor], Tensor]  # (layer, its output) -> what its readers see
 EPSILON = 1e-5  # BatchNorm's, as in PyTorch
 MOMENTUM = 0.1  # share of the batch in BatchNorm's running statistics
 
@@ -33,6 +34,7 @@ class Forward(Protocol):
         *,
         training: bool = False,
         drop: Drop | None = None,
+        watch: Watch | None = None,
     ) -> tuple[Tensor, Weights]: ...
 
 
@@ -43,7 +45,8 @@ def network(architecture: Architecture) -> Forward:
     `batch` is (samples, channels, height, width) or (samples, features); logits are
     (samples, classes). With `training`, BatchNorm uses the batch and the second result holds its
     new running statistics; otherwise that is empty. `drop` is applied to what each linear layer
-    reads, save the network's own input (Srivastava et al. 2014).
+    reads, save the network's own input (Srivastava et al. 2014); `watch` sees the output of every
+    layer but the input, and what it returns takes the output's place.
     """
     layers, order = architecture.layers, architecture.order
     place = {name: i for i, name in enumerate(order)}
@@ -53,9 +56,8 @@ def network(architecture: Architecture) -> Forward:
         layer = layers[name]
         is_dropped = layer.operation == "linear" and not _reads_input(architecture, name)
         finished = [place[i] for i in dict.fromkeys(layer.inputs) if last_reader[i] == name]
-        plan.append(
-            (_operation(name, layer), [place[i] for i in layer.inputs], is_dropped, finished)
-        )
+        sources = [place[i] for i in layer.inputs]
+        plan.append((name, _operation(name, layer), sources, is_dropped, finished))
 
     def forward(
         weights: Mapping[str, Tensor],
@@ -63,16 +65,18 @@ def network(architecture: Architecture) -> Forward:
         *,
         training: bool = False,
         drop: Drop | None = None,
+        watch: Watch | None = None,
     ) -> tuple[Tensor, Weights]:
         values = {0: batch}
         statistics: Weights = {}
-        for number, (operation, sources, is_dropped, finished) in enumerate(plan, start=1):
+        for number, (name, operation, sources, is_dropped, finished) in enumerate(plan, start=1):
             inputs = [values[i] for i in sources]
             if is_dropped and drop is not None:
                 inputs[0] = drop(inputs[0])
             for i in finished:  # no later layer reads it: its memory may go
                 del values[i]
-            values[number] = operation(weights, inputs, statistics if training else None)
+            output = operation(weights, inputs, statistics if training else None)
+            values[number] = output if watch is None else watch(name, output)
         return values[len(plan)], statistics
 
     return forward

@@ -74,14 +74,16 @@ class Birth:
 
     `values` for every tensor after the morph, of which only new entries are used; the `skeleton` of
     new weights without which the growth would not preserve the function, kept by every mask of new
-    weights; `divided` for tensors whose inherited entries are shared out among copies; `revived`
-    places that were pruned and return, and `dropped` ones that leave, for growth inside a layer;
+    weights; `divided` for tensors whose inherited entries are shared out among copies; `scaled` the
+    factor of each entry of tensors whose inherited entries change (1 where new); `revived` places
+    that were pruned and return, and `dropped` ones that leave, for growth inside a layer;
     `multiply_adds` spent on gradients and activations.
     """
 
     values: Weights
     skeleton: Mapping[str, Tensor] = field(default_factory=dict)
     divided: Mapping[str, Division] = field(default_factory=dict)
+    scaled: Mapping[str, Tensor] = field(default_factory=dict)
     revived: Mapping[str, Tensor] = field(default_factory=dict)
     dropped: Mapping[str, Tensor] = field(default_factory=dict)
     multiply_adds: int = 0

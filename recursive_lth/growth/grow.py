@@ -133,8 +133,9 @@ def _masks(
 
 
 def _shared_out(tensors: Mapping[str, Tensor], born: Birth) -> Weights:
-    """The tensors with the weights that leave split units divided, and revived ones set."""
+    """The tensors with the weights that leave split units divided, scaled, and revived ones set."""
     found = {n: born.divided[n].of(t) if n in born.divided else t for n, t in tensors.items()}
+    found |= {name: found[name] * factor.to(found[name]) for name, factor in born.scaled.items()}
     return found | {
         name: torch.where(place, born.values[name].to(found[name]), found[name])
         for name, place in born.revived.items()

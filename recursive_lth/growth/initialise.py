@@ -11,9 +11,14 @@ from recursive_lth.architecture.layer import IDEMPOTENT
 from recursive_lth.config import pick
 from recursive_lth.growth.birth import Initialise
 from recursive_lth.growth.copies import copied, interpolated, split_evenly, split_unevenly
+from recursive_lth.growth.firefly import firefly
+from recursive_lth.growth.gradmax import gradmax, gradmax_optimised
+from recursive_lth.growth.mirror import mirror
 from recursive_lth.growth.regrowth import regrow, rigl, set_random
+from recursive_lth.growth.tiny import bridging, tiny
+from recursive_lth.growth.variance import variance_transfer
 from recursive_lth.growth.zeros import identity, identity_paper, kaiming, zero_gamma, zero_out
-from recursive_lth.ticket.morph import Morph
+from recursive_lth.ticket.morph import NEW, Morph
 
 PRESERVING = "preserving"
 Doubt = Callable[[Morph], str]  # why a growth claims nothing, or ""
@@ -80,6 +85,17 @@ def _can_be_zero(morph: Morph, name: str) -> bool:
     return f"{name}.weight" in morph.after.tensors
 
 
+def _needs_zero_at_zero(morph: Morph) -> str:
+    """f(0) = 0 must hold for every activation that new units pass."""
+    new = {s for s, a in morph.origin.items() if NEW in a.units}
+    for name, layer in morph.after.layers.items():
+        if layer.operation == "sigmoid" and any(
+            a.symbol in new for a in morph.after.unit_rows[name]
+        ):
+            return f"{name} is a sigmoid, which puts out 1/2 where nothing comes in: use mirror"
+    return ""
+
+
 def _last_activations(morph: Morph) -> list[str]:
     """New activations that old layers read."""
     return [
@@ -100,11 +116,24 @@ CLAIMS: Mapping[str, Doubt] = MappingProxyType(
         "zero_gamma": _adds_nothing,
         "zero_rim": _always,
         "regrow": _always,
+        "mirror": _always,
+        "gradmax": _needs_zero_at_zero,
+        "gradmax_optimised": _needs_zero_at_zero,
     }
 )
 INITIALISATIONS: Mapping[str, Mapping[str, Initialise]] = MappingProxyType(
     {
-        "widen": {"zero_out": zero_out, "kaiming": kaiming},
+        "widen": {
+            "zero_out": zero_out,
+            "kaiming": kaiming,
+            "gradmax": gradmax,
+            "gradmax_optimised": gradmax_optimised,
+            "mirror": mirror,
+            "tiny": tiny,
+            "bridging": bridging,
+            "firefly": firefly,
+            "variance_transfer": variance_transfer,
+        },
         "split": {"split_evenly": split_evenly, "split_unevenly": split_unevenly},
         "deepen": {"identity": identity, "kaiming": kaiming},
         "residual": {
