@@ -162,7 +162,7 @@ def check_inheritance(ticket: Ticket, sprout: Sprout, mask: str) -> None:
 @pytest.mark.parametrize(("operator", "initialisation", "mask"), CELLS)
 @pytest.mark.parametrize("network", NETWORKS)
 def test_inheritance(network: str, operator: str, initialisation: str, mask: str) -> None:
-    """Old weights, rewind values, masks and births are as they were; the new are born in this one."""
+    """Old weights, rewind values, masks and births are as they were; new ones are born now."""
     ticket = lived_in(NETWORKS[network], 1)
     digest = ticket.digest
     for place in places(NETWORKS[network], operator)[::5]:

@@ -19,9 +19,10 @@ from recursive_lth.architecture.module import module
 from recursive_lth.architecture.network import Weights
 from recursive_lth.config import Training
 from recursive_lth.ticket.masks import Masks
+from recursive_lth.ticket.moments import State
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.batches import Batches
-from recursive_lth.training.loop import State, Step, steps_in, training
+from recursive_lth.training.loop import Step, steps_in, training
 from recursive_lth.training.optimizer import OPTIMIZERS
 from recursive_lth.training.split import Samples
 

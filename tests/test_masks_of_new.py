@@ -103,7 +103,7 @@ def test_new_weights_are_drawn_at_random_and_evenly() -> None:
     change = OPERATORS["widen"](ticket.architecture, place=0.0, ratio=1.0, label="")
     drawn = torch.zeros(5, 8)
     for seed in range(400):
-        masks = MASKS_OF_NEW["parent_density"](change, ticket.masks, {}, seeds.generator(seed))
+        masks = MASKS_OF_NEW["parent_density"](change, ticket.masks, {}, seeds.generator(seed), 1.0)
         drawn += masks["output.weight"]
     assert int(drawn[:, 4:].sum()) == 400 * 5
     assert float((drawn[:, 4:] - 100).abs().max()) < 5 * 8.7
@@ -187,7 +187,7 @@ def test_a_new_part_of_a_tensor_is_never_empty() -> None:
     architecture = mlp((2,), 2, (9,))
     masks = exact_masks(architecture, {"fc1.weight": 2, "output.weight": 2}, 0)
     change = OPERATORS["widen"](architecture, place=0.0, ratio=0.1, label="")
-    grown = MASKS_OF_NEW["parent_density"](change, masks, {}, seeds.generator(0))
+    grown = MASKS_OF_NEW["parent_density"](change, masks, {}, seeds.generator(0), 1.0)
     assert counts(grown) == {"fc1.weight": 3, "output.weight": 3}
 
 
@@ -199,7 +199,7 @@ def test_no_new_unit_is_born_dead(network: str, operator: str) -> None:
     masks = exact_masks(architecture, sparse, 0)
     for place in (0.0, 0.5, 1.0):
         change = OPERATORS[operator](architecture, place=place, ratio=0.5, label="")
-        grown = MASKS_OF_NEW["parent_density"](change, masks, {}, seeds.generator(0))
+        grown = MASKS_OF_NEW["parent_density"](change, masks, {}, seeds.generator(0), 1.0)
         (symbol,) = [s for s, ancestry in change.origin.items() if -1 in ancestry.units]
         fresh_units = torch.tensor(change.origin[symbol].units) == -1
         for name in change.after.prunable:
@@ -216,7 +216,7 @@ def test_a_dense_parent_has_dense_children() -> None:
     change = OPERATORS["residual"](architecture, place=0.5, ratio=1.0, label="g3")
     no_bones: dict[str, Tensor] = {}
     both = [
-        MASKS_OF_NEW[name](change, whole.masks, no_bones, seeds.generator(1))
+        MASKS_OF_NEW[name](change, whole.masks, no_bones, seeds.generator(1), 1.0)
         for name in ("dense", "parent_density")
     ]
     assert all(torch.equal(both[0][name], both[1][name]) for name in both[0])

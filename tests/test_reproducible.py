@@ -14,11 +14,12 @@ from torch import Generator, Tensor
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.network import Drop, Forward, Watch, Weights, network
 from recursive_lth.config import Training
+from recursive_lth.ticket.moments import State
 from recursive_lth.training import batches as batching
 from recursive_lth.training import loop
 from recursive_lth.training.batches import Batch, Batches
 from recursive_lth.training.evaluate import evaluate
-from recursive_lth.training.loop import State, Step, training
+from recursive_lth.training.loop import Step, training
 from recursive_lth.training.optimizer import OPTIMIZERS
 from recursive_lth.training.split import Samples
 

@@ -53,7 +53,11 @@ class Space:
 
 @dataclass(frozen=True)
 class Growth:
-    """Who decides how to grow, from how many candidates, and how long they train."""
+    """Who decides how to grow, from how many candidates, and how long they train.
+
+    `optimizer` says what becomes of the optimizer's state from one training of a lineage to the
+    next, through growth and pruning: each may begin with a fresh one, or carry it.
+    """
 
     policy: str = "tpe"
     space: str = "mlp"  # a name in search_spaces/ or a file; its content becomes [space]
@@ -62,6 +66,8 @@ class Growth:
     judge_epochs: float = 1.0
     rungs: int = 2  # a candidate is compared with earlier ones so many times on its way
     epochs: float = 3.0  # training of the chosen one
+    optimizer: str = "reset"
+    warmup_epochs: float = 0.5  # carry_warmup: new weights reach their whole learning rate
     schedule: tuple[GrowthStep, ...] = ()  # policy "fixed": these in turn
 
     def __post_init__(self) -> None:
@@ -70,6 +76,7 @@ class Growth:
         within("growth.judge_epochs", self.judge_epochs, 0, math.inf, open_low=True)
         within("growth.rungs", self.rungs, 1, 1000)
         within("growth.epochs", self.epochs, 0, math.inf, open_low=True)
+        within("growth.warmup_epochs", self.warmup_epochs, 0, math.inf, open_low=True)
         if (self.policy == "fixed") != bool(self.schedule):
             raise InputError(
                 "growth.schedule belongs to policy 'fixed', which needs it: for another policy "

@@ -13,6 +13,7 @@ from recursive_lth.growth.operators import COMPOUNDS
 from recursive_lth.ticket.morph import compose
 from recursive_lth.ticket.ticket import Ticket
 
+
 def grow_any(
     ticket: Ticket,
     step: GrowthStep,

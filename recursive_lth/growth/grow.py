@@ -1,14 +1,14 @@
 """One growth of a ticket: morph, birth, transplant of all it holds, and the certificate."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import torch
 from torch import Generator, Tensor
 
 from recursive_lth.architecture.network import Weights
 from recursive_lth.config import GrowthStep, pick
-from recursive_lth.growth.birth import Batch, Birth, Soil
+from recursive_lth.growth.birth import Batch, Birth, Division, Soil
 from recursive_lth.growth.certificate import Certificate, certify
 from recursive_lth.growth.fresh import fresh
 from recursive_lth.growth.initialise import resolve, why_inexact
@@ -26,7 +26,8 @@ from recursive_lth.ticket.transplant import inherited, transplant
 class Sprout:
     """A grown ticket, not yet trained, with the morph that led to it and its certificate.
 
-    `multiply_adds` is what its birth has cost in activations and gradients.
+    `multiply_adds` is what its birth has cost in activations and gradients; `divided` and `revived`
+    are the birth's, for the optimizer's state.
     """
 
     ticket: Ticket
@@ -34,6 +35,8 @@ class Sprout:
     step: GrowthStep  # with the initialisation's own name
     certificate: Certificate
     multiply_adds: int = 0
+    divided: Mapping[str, Division] = field(default_factory=dict)
+    revived: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def seed_ticket(morph: Morph, generator: Generator, scheme: str) -> Ticket:
@@ -99,7 +102,7 @@ def grow(
         paid=grown.weights if step.mask in BUDGETED else None,
         is_new=new_places(change, born),
     )
-    return Sprout(grown, change, named, certificate, born.multiply_adds)
+    return Sprout(grown, change, named, certificate, born.multiply_adds, born.divided, born.revived)
 
 
 def new_places(change: Morph, born: Birth) -> dict[str, Tensor]:

@@ -11,8 +11,9 @@ from recursive_lth.lottery.trial import Trial
 from recursive_lth.pruning.cut import Cut
 from recursive_lth.pruning.rewind import rewind
 from recursive_lth.running.job import Bench
+from recursive_lth.ticket.moments import State
 from recursive_lth.ticket.ticket import Ticket
-from recursive_lth.training.loop import State, steps_in
+from recursive_lth.training.loop import steps_in
 from recursive_lth.training.optimizer import at_last_rate
 
 

@@ -12,10 +12,11 @@ from recursive_lth.running.fit import Fitted, Stop
 from recursive_lth.running.job import Bench, Job
 from recursive_lth.running.train import train
 from recursive_lth.ticket.masks import counts
+from recursive_lth.ticket.moments import State
 from recursive_lth.ticket.ticket import Ticket, digest_of
 from recursive_lth.training.evaluate import evaluate
 from recursive_lth.training.lens import Lens
-from recursive_lth.training.loop import State, steps_in
+from recursive_lth.training.loop import steps_in
 
 Line = dict[str, Any]
 NOT_WRITTEN = ("replicates", "levels")  # of a job's place: they stand nowhere in its line

@@ -16,7 +16,8 @@ from recursive_lth.pruning.prune import prune
 from recursive_lth.pruning.schedule import next_round, scheduled, toward
 from recursive_lth.pruning.scores import SCORE_ROUNDS, SCORES
 from recursive_lth.pruning.spare import spared, sparing
-from recursive_lth.pruning.units import lowest_units, moved, remove_units, unit_scores
+from recursive_lth.pruning.units import lowest_units, remove_units, unit_scores
+from recursive_lth.ticket.moments import move_state
 from recursive_lth.ticket.morph import Morph, compose
 from recursive_lth.ticket.ticket import Ticket
 
@@ -29,14 +30,10 @@ class Cut:
     morph: Morph | None = None
 
     def moved(self, state: Mapping[str, Mapping[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
-        """An optimizer's state for the cut ticket; counts of steps have no axes and stay."""
+        """An optimizer's state for the cut ticket."""
         if self.morph is None:
             return {kind: dict(tensors) for kind, tensors in state.items()}
-        change = self.morph
-        return {
-            kind: dict(tensors) if kind == "step" else moved(tensors, change)
-            for kind, tensors in state.items()
-        }
+        return move_state(state, self.morph)
 
 
 def cut(

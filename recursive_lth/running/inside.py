@@ -11,10 +11,11 @@ from torch import Tensor
 from recursive_lth.running.job import Bench, Job, Kept, Row, kept_groups, take_kept
 from recursive_lth.running.stages import Checkpoint
 from recursive_lth.ticket import masks as masking
+from recursive_lth.ticket.moments import State
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.evaluate import Evaluation, evaluate
 from recursive_lth.training.lens import Lens
-from recursive_lth.training.loop import State, Step
+from recursive_lth.training.loop import Step
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 

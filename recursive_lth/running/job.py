@@ -10,9 +10,10 @@ from recursive_lth.config import AnyExperiment, Training
 from recursive_lth.running.clock import Clock
 from recursive_lth.running.progress import Meter
 from recursive_lth.running.stages import Stages
+from recursive_lth.ticket.moments import State
 from recursive_lth.training.batches import Batches
 from recursive_lth.training.lens import Lens
-from recursive_lth.training.loop import State, steps_in
+from recursive_lth.training.loop import steps_in
 from recursive_lth.training.split import Split
 
 Row = dict[str, Any]  # a line of metrics.jsonl

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from recursive_lth.errors import InputError
+from recursive_lth.errors import DamagedFileError, InputError
 from recursive_lth.files import read_json, write_atomic
 from recursive_lth.ticket.ticket import Ticket, digest_of, load_ticket
 
@@ -64,6 +64,26 @@ class Stages:
         """Forget everything: the generation is in the lineage."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def pass_on(self, digest: str, groups: Groups) -> None:
+        """Keep tensors beside a finished ticket for the generations that begin with it."""
+        _write_groups(self._legacy(digest), {}, groups)
+
+    def passed_on(self, digest: str) -> dict[str, dict[str, Tensor]]:
+        """What was kept beside a ticket; what is beside others is dropped.
+
+        Raises `DamagedFileError` where it is gone or damaged: it cannot be computed again.
+        """
+        path = self._legacy(digest)
+        found = _read_groups(path)
+        if found is None:
+            raise DamagedFileError(
+                f"{path} is gone or damaged: restore it or start anew with --resume never"
+            )
+        for other in path.parent.iterdir():
+            if other != path:
+                other.unlink()
+        return found[1]
+
     def save_checkpoint(self, name: str, checkpoint: Checkpoint) -> None:
         """Keep the inside of a training, in place of an earlier one."""
         inside = {"step": checkpoint.step, "rows": checkpoint.rows}
@@ -82,6 +102,10 @@ class Stages:
         """What `store_groups` kept; None where it is not there, or is damaged."""
         found = _read_groups(self.folder / f"{name}.more.safetensors")
         return None if found is None else found[1]
+
+    def _legacy(self, digest: str) -> Path:
+        """Beside the folder, which does not outlive its generation."""
+        return self.folder.with_name(f"{self.folder.name}-passed-on") / f"{digest}.safetensors"
 
     def _checkpoint(self, name: str) -> Path:
         return self.folder / f"{name}.checkpoint.safetensors"

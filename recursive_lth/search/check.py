@@ -5,6 +5,7 @@ from recursive_lth.errors import InputError
 from recursive_lth.growth.initialise import INITIALISATIONS, PRESERVING
 from recursive_lth.growth.masks_of_new import MASKS_OF_NEW
 from recursive_lth.growth.operators import COMPOUNDS, OPERATORS
+from recursive_lth.growth.optimizer import INHERIT
 from recursive_lth.pruning.scores import NEEDS_TALLY
 from recursive_lth.running import check
 from recursive_lth.search.policy import POLICIES
@@ -25,6 +26,7 @@ def check_names(experiment: Experiment) -> None:
     births = {PRESERVING: 0} | {n: 0 for known in INITIALISATIONS.values() for n in known}
     more: check.Wanted = [
         (POLICIES, experiment.growth.policy, "growth.policy"),
+        (INHERIT, experiment.growth.optimizer, "growth.optimizer"),
         *((operators, name, "space.operator") for name in experiment.space.operator),
         *((births, name, "space.initialisation") for name in experiment.space.initialisation),
         *((MASKS_OF_NEW, name, "space.mask") for name in experiment.space.mask),

@@ -1,13 +1,14 @@
 """The controller: generations of train, prune, accept and grow, each from the last accepted one."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 from recursive_lth import seeds
 from recursive_lth.config import Experiment, Training
 from recursive_lth.errors import InputError
 from recursive_lth.growth.grow import seed_ticket
+from recursive_lth.growth.optimizer import RESET
 from recursive_lth.pruning.cut import cut
 from recursive_lth.pruning.rewind import rewind, rewind_newborn
 from recursive_lth.running.evidence import gather
@@ -19,6 +20,7 @@ from recursive_lth.search.generation import Generation
 from recursive_lth.search.judge import Seedling, choose
 from recursive_lth.search.lineage import START, last_accepted, rejected_in_a_row
 from recursive_lth.search.plan import start_architecture
+from recursive_lth.ticket.moments import State
 from recursive_lth.ticket.morph import birth
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.evaluate import evaluate
@@ -35,6 +37,7 @@ class _Turn:
     rows: list[Row]
     cost: int
     steps: int
+    state: State = field(default_factory=dict)  # of the optimizer, where growth.optimizer keeps it
     is_diverged: bool = False
     new_layers: frozenset[str] = frozenset()
 
@@ -104,7 +107,8 @@ def _prune_and_grow(
     """A later generation: grow the parent (not yet in generation 1), train it, prune it."""
     experiment, number = bench.experiment, len(line)
     is_growing = number > 1 and experiment.growth.policy != "never"
-    seedling = Seedling(parent, None, None, (), [])
+    state = bench.stages.passed_on(parent.digest) if _keeps_state(bench) else State()
+    seedling = Seedling(parent, None, None, (), [], state)
     if is_growing:
         young = shrink_perturb(
             parent,
@@ -113,12 +117,13 @@ def _prune_and_grow(
             seeds.generator(experiment.seed, "generation", number, "perturb"),
             experiment.start.initialisation,
         )
-        seedling = choose(bench, young, number, [past.candidates for past in line])
+        seedling = choose(bench, young, number, [past.candidates for past in line], state=state)
     turn = _Turn(
         replace(seedling.ticket, parent=parent.digest),
         list(seedling.rows),
         line[-1].training_cost + sum(c.training_cost for c in seedling.candidates),
         line[-1].training_steps + sum(c.training_steps for c in seedling.candidates),
+        seedling.state,
         new_layers=frozenset(seedling.ticket.architecture.layers) - set(parent.architecture.layers),
     )
     if is_growing:
@@ -140,9 +145,9 @@ def _prune(bench: Bench[Experiment], turn: _Turn, number: int) -> None:
             smaller = cut(turn.ticket, pruning, evidence, start=start, done=done, generation=number)
         if smaller is None:
             return
-        turn.ticket = smaller.ticket
-        if not pruning.is_inheriting:
-            turn.ticket = rewind(turn.ticket, restore=pruning.restore)
+        turn.ticket, turn.state = smaller.ticket, smaller.moved(turn.state)
+        if not pruning.is_inheriting:  # moments of other weights are of no use
+            turn.ticket, turn.state = rewind(turn.ticket, restore=pruning.restore), {}
         done += 1
         recipe = experiment.training
         if pruning.rewind == "fine_tune":
@@ -170,14 +175,18 @@ def _train(
         seeds.derive(experiment.seed, "generation", generation, phase, round_ or 0),
         labels={"generation": generation, "phase": phase, "candidate": None, "round": round_},
         place={"phase": phase, "candidate": None, "candidates": experiment.growth.candidates},
+        state=turn.state,
         keep_at=() if keep_at is None else (keep_at,),
+        keeps_end=_keeps_state(bench),
     )
     fitted = train(bench, turn.ticket, job)
     turn.ticket = fitted.ticket
-    for kept in fitted.kept.values():
+    if keep_at in fitted.kept:
         turn.ticket = rewind_newborn(
-            turn.ticket, kept.weights, generation, new_layers=turn.new_layers
+            turn.ticket, fitted.kept[keep_at].weights, generation, new_layers=turn.new_layers
         )
+    if _keeps_state(bench) and not fitted.is_diverged:
+        turn.state = fitted.kept[job.steps].state
     turn.rows += fitted.rows
     turn.cost += fitted.cost
     turn.steps += fitted.steps
@@ -186,6 +195,10 @@ def _train(
 
 def _steps(bench: Bench[Experiment], epochs: float) -> int:
     return steps_in(epochs, len(bench.batches), bench.experiment.training.batch_size)
+
+
+def _keeps_state(bench: Bench[Experiment]) -> bool:
+    return bench.experiment.growth.optimizer != RESET
 
 
 def _rewind_step(bench: Bench[Experiment]) -> int | None:
@@ -213,6 +226,9 @@ def _close(
     else:
         rule = bench.experiment.acceptance
         verdict = accept(rule, line, evaluation.accuracy, turn.ticket.cost.density)
+    if _keeps_state(bench) and verdict.accepted:
+        with bench.clock.inside("saving"):
+            bench.stages.pass_on(turn.ticket.digest, turn.state)
     bench.meter.tell(
         val_accuracy=evaluation.accuracy, remaining_weights=turn.ticket.cost.remaining_weights
     )

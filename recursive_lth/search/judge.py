@@ -6,7 +6,7 @@ of their birth too, so that two proposals that come to the same growth are one c
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from recursive_lth import seeds
@@ -16,11 +16,13 @@ from recursive_lth.growth.birth import Batch
 from recursive_lth.growth.certificate import BrokenPromiseError
 from recursive_lth.growth.compound import grow_any
 from recursive_lth.growth.grow import Sprout
+from recursive_lth.growth.optimizer import INHERIT, RESET
 from recursive_lth.running.fit import Fitted, fit
 from recursive_lth.running.job import Bench, Job, Row, rungs_of
 from recursive_lth.search.describe import describe_growth
 from recursive_lth.search.generation import Candidate
 from recursive_lth.search.policy import POLICIES, Past, Proposal
+from recursive_lth.ticket.moments import State
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.loop import steps_in
 
@@ -37,11 +39,12 @@ class Seedling:
     certificate: dict[str, Any] | None
     candidates: tuple[Candidate, ...]
     rows: list[Row]
+    state: State = field(default_factory=dict)  # of its optimizer, where one is carried
 
 
 @dataclass(frozen=True)
 class _Tried:
-    """One candidate: the digest of its sprout, and its ticket after the short training."""
+    """One candidate: its sprout's digest, its ticket and optimizer after the short training."""
 
     sprout: str
     order: int  # among those trained
@@ -49,6 +52,7 @@ class _Tried:
     candidate: Candidate
     certificate: dict[str, Any] | None
     rows: list[Row]
+    state: State = field(default_factory=dict)
 
 
 def choose(
@@ -56,11 +60,14 @@ def choose(
     parent: Ticket,
     generation: int,
     earlier: Sequence[Sequence[Candidate]],
+    *,
+    state: State | None = None,
 ) -> Seedling:
     """The best growth of `parent` that the policy finds, or `parent` itself trained on.
 
-    A policy whose proposal is final is obeyed without judging. Raises `InputError` where not even
-    training on without growth stays finite.
+    `state` is that of the parent's optimizer, for `growth.optimizer` to hand on. A policy whose
+    proposal is final is obeyed without judging. Raises `InputError` where not even training on
+    without growth stays finite.
     """
     growth = bench.experiment.growth
     policy = pick(POLICIES, growth.policy, "growth.policy")
@@ -68,9 +75,10 @@ def choose(
     proposal = policy(past)
     if proposal is not None and proposal.is_final:
         sprout = _grow(bench, parent, proposal, generation)
-        told = describe_growth(parent, sprout, generation)
-        return Seedling(sprout.ticket, told, asdict(sprout.certificate), (), [])
-    standing = _Tried(parent.digest, 0, parent, _blank(0), None, [])
+        begun = _handed_on(bench, state, sprout)
+        told = describe_growth(parent, sprout, generation), asdict(sprout.certificate)
+        return Seedling(sprout.ticket, *told, (), [], begun)
+    standing = _Tried(parent.digest, 0, parent, _blank(0), None, [], state or {})
     tried = [_train(bench, standing, generation, lambda gains: False, [])]
     if tried[0].candidate.status == "failed":
         raise InputError(
@@ -80,7 +88,7 @@ def choose(
         proposal = policy(replace(past, siblings=[t.candidate for t in tried]))
         if proposal is None:
             break
-        tried.append(_try(bench, parent, generation, proposal, tried))
+        tried.append(_try(bench, parent, state, generation, proposal, tried))
     judged = [t for t in tried if t.candidate.status == "judged"]
     winner = min(judged, key=lambda t: (t.candidate.loss or 0.0, t.candidate.number))
     candidates = tuple(
@@ -88,9 +96,8 @@ def choose(
     )
     rows = [row for t in tried for row in t.rows]
     chosen = winner.candidate.growth
-    return Seedling(
-        winner.ticket, dict(chosen) if chosen else None, winner.certificate, candidates, rows
-    )
+    growth_of = dict(chosen) if chosen else None
+    return Seedling(winner.ticket, growth_of, winner.certificate, candidates, rows, winner.state)
 
 
 def _wants_more(growth: Growth, tried: Sequence[_Tried]) -> bool:
@@ -110,6 +117,7 @@ def _trained(tried: Sequence[_Tried]) -> int:
 def _try(
     bench: Bench[Experiment],
     parent: Ticket,
+    state: State | None,
     generation: int,
     proposal: Proposal,
     tried: Sequence[_Tried],
@@ -132,6 +140,7 @@ def _try(
         replace(blank, growth=describe_growth(parent, sprout, generation)),
         asdict(sprout.certificate),
         [],
+        _handed_on(bench, state, sprout),
     )
     return _train(bench, begun, generation, proposal.is_hopeless, tried[0].rows)
 
@@ -160,12 +169,14 @@ def _train(
     """A candidate's short training as a stage; `standing` is the curve of not growing."""
     growth, number = bench.experiment.growth, begun.candidate.number
     name = f"{generation:04d}-judge-{number}"
+    keeps_state = growth.optimizer != RESET
     stored = bench.stages.recall(name)
-    if stored is not None:
+    state = bench.stages.recall_groups(name) if keeps_state else State()
+    if stored is not None and state is not None:
         ticket, record = stored
         rungs = tuple(record["candidate"]["rungs"])
         candidate = Candidate(**record["candidate"] | {"rungs": rungs})
-        return replace(begun, ticket=ticket, candidate=candidate, rows=record["rows"])
+        return replace(begun, ticket=ticket, candidate=candidate, rows=record["rows"], state=state)
     recipe = bench.experiment.training
     labels = {"generation": generation, "phase": "judge", "candidate": number, "round": None}
     job = Job(
@@ -176,13 +187,18 @@ def _train(
         labels=labels,
         place={"phase": "judge", "candidate": begun.order, "candidates": growth.candidates},
         marks=rungs_of(growth.judge_epochs, growth.rungs, bench, recipe),
+        state=begun.state,
+        keeps_end=keeps_state,
     )
     fitted = fit(bench, begun.ticket, job, lambda rows, _: is_hopeless(_gains(rows, standing)))
     candidate = _judged(begun.candidate, fitted, _gains(fitted.rows, standing or fitted.rows), job)
+    state = next((kept.state for kept in fitted.kept.values()), State())
     with bench.clock.inside("saving"):
         record = {"candidate": asdict(candidate), "rows": fitted.rows}
+        if keeps_state:
+            bench.stages.store_groups(name, state)
         bench.stages.store(name, fitted.ticket, record)
-    return replace(begun, ticket=fitted.ticket, candidate=candidate, rows=fitted.rows)
+    return replace(begun, ticket=fitted.ticket, candidate=candidate, rows=fitted.rows, state=state)
 
 
 def _judged(candidate: Candidate, fitted: Fitted, gains: list[float], job: Job) -> Candidate:
@@ -214,6 +230,13 @@ def _grow(bench: Bench[Experiment], parent: Ticket, proposal: Proposal, generati
             generator=seeds.generator(seed, "generation", generation, "birth"),  # common to all
             scheme=bench.experiment.start.initialisation,
         )
+
+
+def _handed_on(bench: Bench[Experiment], state: State | None, sprout: Sprout) -> State:
+    """The optimizer's state that the training after a growth begins with."""
+    growth, batch_size = bench.experiment.growth, bench.experiment.training.batch_size
+    warmup = steps_in(growth.warmup_epochs, len(bench.batches), batch_size)
+    return pick(INHERIT, growth.optimizer, "growth.optimizer")(state or {}, sprout, warmup)
 
 
 def _gains(rows: Sequence[Row], standing: Sequence[Row]) -> list[float]:

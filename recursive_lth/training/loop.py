@@ -11,11 +11,11 @@ from recursive_lth import seeds
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.network import Drop, memory_format, network
 from recursive_lth.config import Training
+from recursive_lth.ticket.moments import PER_ENTRY, POWERS, State
 from recursive_lth.training.batches import Batches
 from recursive_lth.training.lens import Lens
 from recursive_lth.training.optimizer import make_optimizer, moments, rate_factor, set_moments
-
-State = dict[str, dict[str, Tensor]]  # optimizer state: kind -> parameter name -> tensor
+from recursive_lth.training.per_entry import PerEntry
 
 
 @dataclass
@@ -61,6 +61,7 @@ def training(
     Gradients are masked before clipping and weights after the step, so a pruned weight and its
     moments stay 0. Order, augmentation and dropout of an epoch depend on `seed` and its number
     alone: a loop begun at an epoch's first step with the `state` saved there gives the same bits.
+    Where growth has given the state kinds that tell entries apart, `PerEntry` moves the weights.
     The tensors of `weights` are copied to the device of `data`, never changed. A `lens` says what
     is trained and what the forward sees of it. Each step adds -w * g, of the masked gradient before
     clipping, to the tensors of `tally`, which must lie on the device (Sanh et al. 2020).
@@ -106,14 +107,15 @@ class _Descent:
     ) -> None:
         self.recipe, self.names = recipe, names
         self.parameters = [live[name].requires_grad_() for name in names]
-        self.optimizer = make_optimizer(self.parameters, recipe)
+        has_unlike = bool(state.keys() & PER_ENTRY)
+        self.optimizer = (PerEntry if has_unlike else make_optimizer)(self.parameters, recipe)
         set_moments(self.optimizer, names, state)
         sparse = [name for name in masks if name in names and not bool(masks[name].all())]
         self.covered = [live[name] for name in sparse]
         self.cover = [masks[name].to(live[name]) for name in sparse]
         self.tallied = [(live[name], total) for name, total in tally.items()]
         self._mask(self.covered)
-        for kind in state.keys() - {"step"}:
+        for kind in state.keys() & POWERS.keys():
             self._mask([self.optimizer.state[tensor][kind] for tensor in self.covered])
 
     def step(self, loss: Tensor, rate: float) -> None:
