@@ -1,10 +1,13 @@
 """Networks with a width between two layers, and the soil that births of new units grow from."""
 
 import torch
+import torch.nn.functional as F
 from strategies import normal_weights, random_samples
+from torch import Tensor
 
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.layer import Layer
+from recursive_lth.architecture.network import network
 from recursive_lth.growth.birth import Soil
 from recursive_lth.growth.fresh import fresh
 from recursive_lth.growth.grow import seed_ticket
@@ -79,3 +82,19 @@ def widened(
         random_samples(architecture, samples, seed),
         ratio,
     )
+
+
+def hidden_signals(soil: Soil) -> tuple[Tensor, Tensor]:
+    """What layer "one" reads, and the loss's gradient at the output of layer "two"."""
+    kept: dict[str, Tensor] = {}
+
+    def watch(name: str, output: Tensor) -> Tensor:
+        if name == "two":
+            kept[name] = output.detach().requires_grad_()
+            return kept[name]
+        return output
+
+    ticket, images = soil.ticket, soil.batch.images
+    logits, _ = network(ticket.architecture)(ticket.weights, images, training=True, watch=watch)
+    (delta,) = torch.autograd.grad(F.cross_entropy(logits, soil.batch.labels), kept["two"])
+    return images, delta

@@ -9,14 +9,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
-from new_unit_networks import conv_net, dense_net, widened
+from new_unit_networks import conv_net, dense_net, hidden_signals, widened
 from strategies import SEEDS, architectures, random_samples
 from test_grow import lived_in
 from torch import Tensor
 
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.layer import WEIGHTED
-from recursive_lth.architecture.network import network
 from recursive_lth.architecture.zoo import convnet, resnet_20
 from recursive_lth.config import GrowthStep
 from recursive_lth.growth.birth import Birth, Soil
@@ -74,22 +73,6 @@ def bound(change: Morph, soil: Soil) -> float:
     sizes = torch.linalg.svdvals(matrix_of(change, soil))[: units.count]
     norm = gather(soil.fresh, units.outgoing).norm() / math.sqrt(units.count)
     return float(norm * sizes.norm())
-
-
-def hidden_signals(soil: Soil) -> tuple[Tensor, Tensor]:
-    """What layer "one" reads, and the loss's gradient at the output of layer "two"."""
-    kept: dict[str, Tensor] = {}
-
-    def watch(name: str, output: Tensor) -> Tensor:
-        if name == "two":
-            kept[name] = output.detach().requires_grad_()
-            return kept[name]
-        return output
-
-    ticket, images = soil.ticket, soil.batch.images
-    logits, _ = network(ticket.architecture)(ticket.weights, images, training=True, watch=watch)
-    (delta,) = torch.autograd.grad(F.cross_entropy(logits, soil.batch.labels), kept["two"])
-    return images, delta
 
 
 @pytest.mark.parametrize("activation", ["", "relu", "tanh", "leakyrelu"])

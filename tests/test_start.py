@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from strategies import exact_masks
 
 from recursive_lth import seeds
 from recursive_lth.architecture import zoo
@@ -12,13 +13,16 @@ from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.network import network
 from recursive_lth.cli import main
 from recursive_lth.cli.grow import _settings
-from recursive_lth.config import Start
+from recursive_lth.config import GrowthStep, Start
 from recursive_lth.errors import InputError
 from recursive_lth.files import read_json
+from recursive_lth.growth.birth import Batch
 from recursive_lth.growth.fresh import fresh
-from recursive_lth.growth.grow import seed_ticket
-from recursive_lth.running.start import build, origin
+from recursive_lth.growth.grow import grow, seed_ticket
+from recursive_lth.running.start import build, first_ticket, origin
+from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.morph import birth
+from recursive_lth.ticket.ticket import load_ticket
 
 
 def saved(folder: Path, architecture: Architecture) -> Path:
@@ -77,6 +81,55 @@ def test_a_ticket_must_fit_the_data(tmp_path: Path) -> None:
         build(replace(start, hidden=(6,)), (4,), 3)
 
 
+def test_a_ticket_brings_its_weights(tmp_path: Path) -> None:
+    """Weights, masks, rewind values: all but its births and parent. Fresh takes the structure."""
+    architecture = zoo.mlp((4,), 3, (5,))
+    whole = seed_ticket(birth(architecture), seeds.generator(0, "t"), "kaiming_normal")
+    masks = exact_masks(architecture, {"fc1.weight": 7, "output.weight": 6}, 0)
+    ticket = replace(
+        whole,
+        weights=masking.apply(whole.weights, masks),
+        masks=masks,
+        births={name: born + 5 for name, born in whole.births.items()},
+        parent="some digest",
+    )
+    start = Start(str(ticket.save(tmp_path / "mine.safetensors")))
+    found = first_ticket(start, (4,), 3, seeds.generator(1, "t"))
+    assert found.digest == replace(ticket, births=whole.births, parent="").digest
+    assert origin([(start, architecture)]) == {"start": ticket.digest}
+    fresh_one = first_ticket(replace(start, weights="fresh"), (4,), 3, seeds.generator(0, "t"))
+    assert fresh_one.digest == whole.digest
+
+
+def test_coefficients_are_no_start(tmp_path: Path) -> None:
+    architecture = zoo.mlp((4,), 3, (5,))
+    ticket = seed_ticket(birth(architecture), seeds.generator(0, "t"), "kaiming_normal")
+    path = replace(ticket, basis="dct").save(tmp_path / "mine.safetensors")
+    with pytest.raises(InputError, match="holds weights in basis dct: set start"):
+        first_ticket(Start(str(path)), (4,), 3, seeds.generator(1, "t"))
+
+
+def test_prune_begins_dense(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    architecture = zoo.mlp((1, 8, 8), 10, (6,))
+    whole = seed_ticket(birth(architecture), seeds.generator(0, "t"), "kaiming_normal")
+    masks = exact_masks(architecture, {"fc1.weight": 7, "output.weight": 6}, 0)
+    sparse = replace(whole, weights=masking.apply(whole.weights, masks), masks=masks)
+    path = sparse.save(tmp_path / "mine.safetensors")
+    assert main(["prune", "prune_digits", "--start", str(path), "--out", str(tmp_path)]) == 2
+    assert "keeps 2.9% of its weights, and level 0 is dense" in capsys.readouterr().err
+
+
+def test_layers_of_two_runs_keep_their_own_names() -> None:
+    """A ticket that has grown in generation 2 grows in generation 2 of another run."""
+    ticket = seed_ticket(birth(zoo.mlp((4,), 3, (5,))), seeds.generator(0, "t"), "kaiming_normal")
+    batch = Batch(torch.randn(4, 4), torch.zeros(4, dtype=torch.int64))
+    for label in ("g2", "g2v2", "g2v3"):
+        draw = seeds.generator(0, "g")
+        sprout = grow(ticket, GrowthStep("deepen"), batch, generation=2, generator=draw)
+        assert sprout.morph.new_layers == (label, f"{label}_relu")
+        ticket = sprout.ticket
+
+
 def test_the_option_is_short_for_a_setting() -> None:
     """It takes away the experiment's widths, unless they are set beside it."""
     assert _settings(["a=1"], "resnet-20", None, None) == [
@@ -96,7 +149,7 @@ def test_the_option_is_short_for_a_setting() -> None:
 def test_runs_start_from_a_ticket(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A run from a ticket's structure; begun again after the file has changed it refuses."""
+    """A run from a saved ticket; begun again after the file has changed it refuses."""
     path = saved(tmp_path, zoo.mlp((1, 8, 8), 10, (6, 5)))
     command = [
         *arguments, "--start", str(path), "--set", "training.epochs=0.2", "--set",
@@ -104,8 +157,7 @@ def test_runs_start_from_a_ticket(
     ]  # fmt: skip
     assert main(command) == 0, capsys.readouterr().err
     (found,) = (tmp_path / "runs").glob("*/origin.json")
-    digest = build(Start(str(path)), (1, 8, 8), 10).digest
-    assert set(read_json(found)["start"].split()) == {digest}
+    assert set(read_json(found)["start"].split()) == {load_ticket(path).digest}
     found.with_name("summary.json").unlink()  # as if it had been stopped
     saved(tmp_path, zoo.mlp((1, 8, 8), 10, (6, 4)))
     assert main(command) == 2

@@ -27,15 +27,22 @@ class Data:
 
 @dataclass(frozen=True)
 class Start:
-    """The network that generation 0 trains; empty `hidden` means the architecture's own widths."""
+    """The network that generation 0 trains; empty `hidden` means the architecture's own widths.
+
+    `architecture` is one of the zoo, `torchvision:MODEL` or the file of a saved ticket. A ticket
+    brings its own weights and masks; `weights="fresh"` takes its structure alone.
+    """
 
     architecture: str = "mlp"
     hidden: tuple[int, ...] = ()
     initialisation: str = "kaiming_normal"
+    weights: str = "own"
 
     def __post_init__(self) -> None:
         for units in self.hidden:
             within("start.hidden", units, 1, math.inf)
+        if self.weights not in {"own", "fresh"}:
+            raise InputError(f"start.weights must be own or fresh, got {self.weights!r}")
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """One growth of a ticket: morph, birth, transplant of all it holds, and the certificate."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 import torch
 from torch import Generator, Tensor
 
+from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.network import Weights
 from recursive_lth.config import GrowthStep, pick
 from recursive_lth.growth.birth import Batch, Birth, Division, Soil
@@ -70,9 +72,8 @@ def grow(
     operator = pick(OPERATORS, step.operator, "operator")
     name, initialise = resolve(step.operator, step.initialisation)
     named = replace(step, initialisation=name)
-    change = operator(
-        ticket.architecture, place=step.place, ratio=step.ratio, label=f"g{generation}"
-    )
+    before = ticket.architecture
+    change = operator(before, place=step.place, ratio=step.ratio, label=_label(before, generation))
     soil = Soil(ticket, fresh(change.after, generator, scheme), generator, batch, step.ratio)
     born = initialise(change, soil)
     masks = _masks(ticket, change, born, named, generator)
@@ -103,6 +104,13 @@ def grow(
         is_new=new_places(change, born),
     )
     return Sprout(grown, change, named, certificate, born.multiply_adds, born.divided, born.revived)
+
+
+def _label(architecture: Architecture, generation: int) -> str:
+    """`g<generation>`, or with a number more where an earlier growth has taken that."""
+    taken = {name.split("_")[0] for name in architecture.layers}
+    more = (f"g{generation}v{turn}" for turn in itertools.count(2))
+    return next(label for label in itertools.chain([f"g{generation}"], more) if label not in taken)
 
 
 def new_places(change: Morph, born: Birth) -> dict[str, Tensor]:

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import torch
+
 from recursive_lth.config import TicketExperiment, moment_step
 from recursive_lth.errors import InputError
 from recursive_lth.lottery.benches import Benches, target_data
@@ -9,6 +11,7 @@ from recursive_lth.lottery.check_ignored import check_controls, check_ignored
 from recursive_lth.pruning.controls import CONTROLS
 from recursive_lth.pruning.scores import NEEDS_TALLY
 from recursive_lth.running import check
+from recursive_lth.running.start import brings_weights, first_ticket
 from recursive_lth.training.loop import steps_in
 from recursive_lth.training.optimizer import OPTIMIZERS, at_last_rate
 
@@ -17,6 +20,7 @@ def check_arm(name: str, arm: TicketExperiment, benches: Benches) -> None:
     """Raise `InputError`, naming the arm and the cure, where it cannot be run."""
     try:
         _check_names(arm)
+        _check_start(arm, benches)
         _check_moments(arm, benches)
         _check_continuing(arm)
         check_ignored(arm)
@@ -40,6 +44,18 @@ def _check_names(arm: TicketExperiment) -> None:
     if arm.supermask.method:
         more.append((OPTIMIZERS, arm.supermask.optimizer, "supermask.optimizer"))
     check.check_names(arm, more)
+
+
+def _check_start(arm: TicketExperiment, benches: Benches) -> None:
+    if not brings_weights(arm.start):
+        return
+    data = benches.dataset(arm.data)
+    first = first_ticket(arm.start, data.sample_shape, data.classes, torch.Generator())
+    if first.cost.density < 1:
+        raise InputError(
+            f"{arm.start.architecture} keeps {first.cost.density:.1%} of its weights, and level 0 "
+            'is dense: set start.weights="fresh" for its structure, or grow from it'
+        )
 
 
 def _check_moments(arm: TicketExperiment, benches: Benches) -> None:

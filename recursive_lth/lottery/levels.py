@@ -12,7 +12,6 @@ from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.network import Weights
 from recursive_lth.config import TicketExperiment, moment_step, pick
 from recursive_lth.growth.fresh import fresh
-from recursive_lth.growth.grow import seed_ticket
 from recursive_lth.lottery.early import early_stop
 from recursive_lth.lottery.restart import Drawn, first_steps, restart
 from recursive_lth.lottery.trial import Line, Trial, describe, run_trial
@@ -20,9 +19,8 @@ from recursive_lth.pruning.cut import Cut, cut
 from recursive_lth.running.evidence import gather
 from recursive_lth.running.fit import Fitted
 from recursive_lth.running.job import Bench
-from recursive_lth.running.start import build
+from recursive_lth.running.start import first_ticket
 from recursive_lth.ticket import masks as masking
-from recursive_lth.ticket.morph import birth
 from recursive_lth.ticket.ticket import Ticket
 
 TICKET = "ticket"
@@ -64,9 +62,9 @@ def drawing(experiment: TicketExperiment) -> Draw:
 def born(bench: Bench[TicketExperiment]) -> Ticket:
     """The dense network of a replicate before any training."""
     experiment, shape = bench.experiment, tuple(bench.split.train.images.shape[1:])
-    architecture = build(experiment.start, shape, bench.split.classes)
     generator = seeds.generator(experiment.seed, "birth")
-    ticket = seed_ticket(birth(architecture), generator, experiment.start.initialisation)
+    ticket = first_ticket(experiment.start, shape, bench.split.classes, generator)
+    architecture = ticket.architecture
     if experiment.pruning.basis == "identity":
         return ticket
     encode = pick(BASES, experiment.pruning.basis, "basis").encode

@@ -7,21 +7,19 @@ from time import perf_counter
 from recursive_lth import seeds
 from recursive_lth.config import Experiment, Training
 from recursive_lth.errors import InputError
-from recursive_lth.growth.grow import seed_ticket
 from recursive_lth.growth.optimizer import RESET
 from recursive_lth.pruning.cut import cut
 from recursive_lth.pruning.rewind import rewind, rewind_newborn
 from recursive_lth.running.evidence import gather
 from recursive_lth.running.job import Bench, Job, Row
+from recursive_lth.running.start import first_ticket
 from recursive_lth.running.train import train
 from recursive_lth.search.acceptance import Verdict, accept
 from recursive_lth.search.describe import describe_ticket
 from recursive_lth.search.generation import Generation
 from recursive_lth.search.judge import Seedling, choose
 from recursive_lth.search.lineage import START, last_accepted, rejected_in_a_row
-from recursive_lth.search.plan import start_architecture
 from recursive_lth.ticket.moments import State
-from recursive_lth.ticket.morph import birth
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.evaluate import evaluate
 from recursive_lth.training.loop import steps_in
@@ -88,12 +86,11 @@ def _is_idle(line: Sequence[Generation]) -> bool:
 
 
 def _start(bench: Bench[Experiment]) -> tuple[Generation, Ticket, list[Row]]:
-    """Generation 0: the dense start network, trained and never pruned."""
+    """Generation 0: the start network, trained and never pruned here."""
     experiment, shape = bench.experiment, tuple(bench.split.train.images.shape[1:])
-    architecture = start_architecture(experiment, shape, bench.split.classes)
     generator = seeds.generator(experiment.seed, "generation", 0, "birth")
-    ticket = seed_ticket(birth(architecture), generator, experiment.start.initialisation)
-    turn = _Turn(ticket, [], 0, 0, new_layers=frozenset(architecture.layers))
+    ticket = first_ticket(experiment.start, shape, bench.split.classes, generator)
+    turn = _Turn(ticket, [], 0, 0, new_layers=frozenset(ticket.architecture.layers))
     _train(bench, turn, 0, "train", experiment.training.epochs, keep_at=_rewind_step(bench))
     if turn.is_diverged:
         raise InputError("the dense start network diverges: lower training.learning_rate")
@@ -121,7 +118,7 @@ def _prune_and_grow(
     turn = _Turn(
         replace(seedling.ticket, parent=parent.digest),
         list(seedling.rows),
-        line[-1].training_cost + sum(c.training_cost for c in seedling.candidates),
+        line[-1].training_cost + seedling.cost,
         line[-1].training_steps + sum(c.training_steps for c in seedling.candidates),
         seedling.state,
         new_layers=frozenset(seedling.ticket.architecture.layers) - set(parent.architecture.layers),

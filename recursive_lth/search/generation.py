@@ -17,7 +17,7 @@ class Candidate:
     `loss` is the temperature-calibrated validation loss after the short training, `gain` how much
     lower it is than that of not growing, `rungs` the gain at each rung it reached. `asked` is what
     the policy proposed, `growth` what became of it. One `repeated` comes to the
-    same growth as an earlier one and bears its numbers, at no cost.
+    same growth as an earlier one and bears its numbers, at the cost of its birth.
     """
 
     number: int

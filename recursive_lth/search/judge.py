@@ -40,6 +40,7 @@ class Seedling:
     candidates: tuple[Candidate, ...]
     rows: list[Row]
     state: State = field(default_factory=dict)  # of its optimizer, where one is carried
+    cost: int = 0  # multiply-adds spent on candidates and on births by gradients
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def choose(
         sprout = _grow(bench, parent, proposal, generation)
         begun = _handed_on(bench, state, sprout)
         told = describe_growth(parent, sprout, generation), asdict(sprout.certificate)
-        return Seedling(sprout.ticket, *told, (), [], begun)
+        return Seedling(sprout.ticket, *told, (), [], begun, sprout.multiply_adds)
     standing = _Tried(parent.digest, 0, parent, _blank(0), None, [], state or {})
     tried = [_train(bench, standing, generation, lambda gains: False, [])]
     if tried[0].candidate.status == "failed":
@@ -96,8 +97,15 @@ def choose(
     )
     rows = [row for t in tried for row in t.rows]
     chosen = winner.candidate.growth
-    growth_of = dict(chosen) if chosen else None
-    return Seedling(winner.ticket, growth_of, winner.certificate, candidates, rows, winner.state)
+    return Seedling(
+        winner.ticket,
+        dict(chosen) if chosen else None,
+        winner.certificate,
+        candidates,
+        rows,
+        winner.state,
+        sum(c.training_cost for c in candidates),
+    )
 
 
 def _wants_more(growth: Growth, tried: Sequence[_Tried]) -> bool:
@@ -132,12 +140,16 @@ def _try(
         return _Tried("", 0, parent, replace(blank, reason=str(error)), None, [])
     for other in tried[1:]:
         if other.sprout == sprout.ticket.digest:
-            return _repeat(other, blank)
+            return _repeat(other, blank, sprout.multiply_adds)
     begun = _Tried(
         sprout.ticket.digest,
         _trained(tried),
         sprout.ticket,
-        replace(blank, growth=describe_growth(parent, sprout, generation)),
+        replace(
+            blank,
+            growth=describe_growth(parent, sprout, generation),
+            training_cost=sprout.multiply_adds,
+        ),
         asdict(sprout.certificate),
         [],
         _handed_on(bench, state, sprout),
@@ -145,14 +157,14 @@ def _try(
     return _train(bench, begun, generation, proposal.is_hopeless, tried[0].rows)
 
 
-def _repeat(other: _Tried, blank: Candidate) -> _Tried:
-    """The same growth once more, at no cost."""
+def _repeat(other: _Tried, blank: Candidate, cost: int) -> _Tried:
+    """The same growth once more, at no cost but that of its birth."""
     candidate = replace(
         other.candidate,
         number=blank.number,
         asked=blank.asked,
         status="repeated" if other.candidate.status == "judged" else other.candidate.status,
-        training_cost=0,
+        training_cost=cost,
         training_steps=0,
         reason=f"the same growth as candidate {other.candidate.number}",
     )
@@ -203,7 +215,8 @@ def _train(
 
 def _judged(candidate: Candidate, fitted: Fitted, gains: list[float], job: Job) -> Candidate:
     """The candidate with what its short training has shown."""
-    spent = replace(candidate, training_cost=fitted.cost, training_steps=fitted.steps)
+    cost = candidate.training_cost + fitted.cost
+    spent = replace(candidate, training_cost=cost, training_steps=fitted.steps)
     if fitted.is_diverged:
         return replace(spent, reason="the short training diverged")
     last, is_whole = fitted.rows[-1], len(fitted.rows) == len(job.marks)
