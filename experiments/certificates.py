@@ -97,7 +97,8 @@ def cell(found: list[dict[str, Any]]) -> str:
         return "refused"
     worst = max(max(c["eval"], c["train"]) for c in grown)
     claims = all(c["claims_exact"] for c in grown)  # `grow` stops where one is not kept
-    return f"{worst:.0e}" if claims else f"no: {worst:.2g}"
+    size = f"{worst:.0e}" if worst else "0"
+    return size if claims else f"no: {worst:.2g}"
 
 
 def main() -> None:

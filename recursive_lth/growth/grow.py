@@ -74,8 +74,9 @@ def grow(
     named = replace(step, initialisation=name)
     before = ticket.architecture
     change = operator(before, place=step.place, ratio=step.ratio, label=_label(before, generation))
-    soil = Soil(ticket, fresh(change.after, generator, scheme), generator, batch, step.ratio)
-    born = initialise(change, soil)
+    values = _like(ticket, fresh(change.after, generator, scheme))
+    born = initialise(change, Soil(ticket, values, generator, batch, step.ratio))
+    born = replace(born, values=_like(ticket, born.values))
     masks = _masks(ticket, change, born, named, generator)
     weights = masking.apply(
         _shared_out(transplant(ticket.weights, change, born.values), born), masks
@@ -104,6 +105,12 @@ def grow(
         is_new=new_places(change, born),
     )
     return Sprout(grown, change, named, certificate, born.multiply_adds, born.divided, born.revived)
+
+
+def _like(ticket: Ticket, values: Mapping[str, Tensor]) -> Weights:
+    """The values in the precision of the ticket's weights, which nothing inherited shall lose."""
+    dtype = next(iter(ticket.weights.values())).dtype
+    return {name: tensor.to(dtype) for name, tensor in values.items()}
 
 
 def _label(architecture: Architecture, generation: int) -> str:
