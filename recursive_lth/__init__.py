@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from recursive_lth.config import Experiment, TicketExperiment
     from recursive_lth.errors import DamagedFileError, InputError
     from recursive_lth.shelf import load_experiment, load_space, load_ticket_experiment
+    from recursive_lth.ticket.from_module import ticket_from_module
     from recursive_lth.ticket.ticket import Ticket, load_ticket
 
 __version__ = "0.1.0"
@@ -30,6 +31,7 @@ _HOMES = {
     "load_ticket_experiment": "shelf",
     "prune": "api",
     "run_folder": "api",
+    "ticket_from_module": "ticket.from_module",
 }
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "load_ticket_experiment",
     "prune",
     "run_folder",
+    "ticket_from_module",
 ]
 
 

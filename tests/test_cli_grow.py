@@ -151,6 +151,8 @@ WIDTHS = {"mlp": 3, "conv-2": 1, "convnet": 3, "resnet-20": 3, "paper-convnet": 
         ("convnet", "convnet"),
         ("resnet", "resnet-20"),
         ("resnet", "paper-convnet"),
+        ("resnet_wide", "resnet-20"),
+        ("resnet_wide", "convnet"),
     ],
 )
 def test_every_search_space_grows_its_networks(

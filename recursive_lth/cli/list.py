@@ -22,16 +22,17 @@ OWN_DATA = "your own: arrays train_images, train_labels, test_images, test_label
 IMPORTED = {
     "torchvision:MODEL": "a model of torchvision's registry, such as torchvision:resnet18, from "
     "fresh weights",
-    "TICKET.safetensors": "the structure of a saved ticket, from fresh weights",
+    "TICKET.safetensors": "a saved ticket with its weights; its structure with start.weights=fresh",
 }
 
 
 def list_all(*, out: Out = Path("runs"), json: Json = False, debug: Debug = False) -> None:
-    """List experiments, search spaces, networks, data sets, and the runs in --out."""
+    """List experiments, search spaces, networks, growths, data sets, and the runs in --out."""
     found = {
         "experiments": _experiments(),
         "search_spaces": _spaces(),
         "architectures": {**_architectures(), **IMPORTED},
+        "growth": _operators(),
         "data": {**shelf.DATA_SETS, "FILE.npz": OWN_DATA},
         "runs": {str(folder): _state(folder) for folder in run_folders(out)},
     }
@@ -59,6 +60,18 @@ def _architectures() -> dict[str, str]:
     from recursive_lth.architecture.zoo import ARCHITECTURES
 
     return {name: _first_line(build) for name, build in ARCHITECTURES.items()}
+
+
+def _operators() -> dict[str, str]:
+    """Each growth, what it does and how its weights can be born, the preserving way first."""
+    from recursive_lth.growth.initialise import INITIALISATIONS
+    from recursive_lth.growth.operators import COMPOUNDS, OPERATORS
+
+    found = {
+        name: f"{_first_line(operator)} Births: {', '.join(INITIALISATIONS[name])}."
+        for name, operator in OPERATORS.items()
+    }
+    return found | {name: f"{' and then '.join(parts)}." for name, parts in COMPOUNDS.items()}
 
 
 def _first_line(function: Any) -> str:

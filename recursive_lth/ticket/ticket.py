@@ -125,11 +125,11 @@ class Ticket:
         """A plain `nn.Module` with ordinary layers holding a copy of what the forward sees."""
         return module(self.architecture, self.readable())
 
-    def save(self, path: Path) -> Path:
+    def save(self, path: Path | str) -> Path:
         """Write the ticket's file, atomically."""
         manifest = canonical_json(self._manifest() | {"sha256": self.digest})
         copies = {name: tensor.clone() for name, tensor in self._tensors().items()}  # unshared
-        return write_atomic(path, save(copies, metadata={"manifest": manifest}))
+        return write_atomic(Path(path), save(copies, metadata={"manifest": manifest}))
 
     def _manifest(self) -> dict[str, Any]:
         return {
@@ -159,13 +159,13 @@ def digest_of(manifest: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str
     return digest.hexdigest()
 
 
-def load_ticket(path: Path) -> Ticket:
+def load_ticket(path: Path | str) -> Ticket:
     """The ticket in a file that `Ticket.save` wrote.
 
     Raises `InputError` where there is no such file or it is no ticket, `DamagedFileError` where it
     is truncated or its content does not match its SHA-256.
     """
-    if not path.is_file():
+    if not Path(path).is_file():
         raise InputError(f"no ticket at {path}: give the path of a .safetensors file")
     try:
         with safe_open(path, framework="pt") as file:
