@@ -8,7 +8,6 @@ from strategies import SEEDS, architectures, random_batch
 from test_grow import BIRTHS, SMALL, UNPAID, lived_in, places, sprout_of
 from torch import Tensor
 
-from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.layer import IDEMPOTENT
 from recursive_lth.architecture.network import EPSILON, Weights, network
 from recursive_lth.architecture.zoo import convnet, mlp, paper_convnet
