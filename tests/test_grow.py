@@ -37,11 +37,8 @@ SMALL: dict[str, Architecture] = {
 }
 BIRTHS = [(operator, name) for operator, names in INITIALISATIONS.items() for name in names]
 UNPAID = tuple(mask for mask in MASKS_OF_NEW if mask not in BUDGETED)
-# Each birth with one mask in turn and with a budget: all with all would say no more.
-CELLS = [
-    (*birth, mask)
-    for number, birth in enumerate(BIRTHS)
-    for mask in (UNPAID[number % len(UNPAID)], *BUDGETED)
+CELLS = [  # each birth with one mask in turn: all with all would say no more
+    (*birth, tuple(MASKS_OF_NEW)[number % len(MASKS_OF_NEW)]) for number, birth in enumerate(BIRTHS)
 ]
 UNDRAWN = {  # all that is new has a value that nothing is drawn for: 0, a one, or a copy
     ("split", "split_evenly"),
@@ -132,7 +129,7 @@ def test_births_remember_generations() -> None:
 
 @pytest.mark.parametrize(
     ("operator", "initialisation", "mask"),
-    dict.fromkeys([*CELLS, *((*cell, mask) for cell in sorted(UNDRAWN) for mask in MASKS_OF_NEW)]),
+    sorted({*CELLS, *((*birth, mask) for birth in UNDRAWN for mask in UNDRAWN_MASKS)}),
 )
 def test_growth_depends_on_its_generator_alone(
     operator: str, initialisation: str, mask: str

@@ -7,17 +7,17 @@ from dataclasses import replace
 import pytest
 import torch
 from changes import row_ancestors
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import SEEDS, architectures
-from test_grow import CELLS, SMALL, can_pay, lived_in, places, sprout_of
+from test_grow import BIRTHS, CELLS, SMALL, can_pay, lived_in, places, sprout_of
 from torch import Tensor
 
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.config import GrowthStep
 from recursive_lth.errors import InputError
 from recursive_lth.growth.grow import Sprout
-from recursive_lth.growth.masks_of_new import BUDGETED
+from recursive_lth.growth.masks_of_new import BUDGETED, MASKS_OF_NEW
 from recursive_lth.ticket.morph import Morph
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.ticket.transplant import inherited, transplant
@@ -123,12 +123,13 @@ def test_inheritance(network: str, operator: str, initialisation: str, mask: str
     assert replace(ticket).digest == digest
 
 
-@given(architectures(), st.sampled_from(CELLS), SEEDS)
+@settings(max_examples=50)
+@given(architectures(), st.sampled_from(BIRTHS), st.sampled_from(list(MASKS_OF_NEW)), SEEDS)
 def test_inheritance_in_random_architectures(
-    architecture: Architecture, cell: tuple[str, str, str], seed: int
+    architecture: Architecture, born: tuple[str, str], mask: str, seed: int
 ) -> None:
     """The same, wherever the operator can act; a budget too small for the new is refused."""
-    operator, initialisation, mask = cell
+    operator, initialisation = born
     ticket = lived_in(architecture, seed)
     for place in places(architecture, operator):
         step = GrowthStep(operator, place, 0.4, initialisation, mask)

@@ -54,7 +54,7 @@ def new_counts(sprout: Sprout) -> dict[str, tuple[int, int]]:
 def test_dense_keeps_all_that_is_new(network: str, operator: str, initialisation: str) -> None:
     """Every new weight is there; how dense the parent is plays no part."""
     ticket = sparse(SMALL[network], 0.1, 0)
-    for place in places(ticket.architecture, operator)[::5]:
+    for place in places(ticket.architecture, operator)[-1:]:
         sprout = sprout_of(ticket, GrowthStep(operator, place, 0.5, initialisation, "dense"))
         assert all(kept == whole for kept, whole in new_counts(sprout).values())
 
@@ -69,7 +69,7 @@ def test_parent_density_counts_are_exact(network: str, operator: str, initialisa
     """
     ticket = sparse(SMALL[network], 0.3, 0)
     density = ticket.cost.density
-    for place in places(ticket.architecture, operator)[::3]:
+    for place in places(ticket.architecture, operator)[::5]:
         step = GrowthStep(operator, place, 0.5, initialisation, "parent_density")
         sprout = sprout_of(ticket, step)
         for name, (kept, whole) in new_counts(sprout).items():
@@ -122,9 +122,10 @@ def test_constant_budget(network: str, operator: str, initialisation: str) -> No
     than an old one that stayed, save the last of a tensor. An exchange has nothing to pay.
     """
     ticket = lived_in(SMALL[network], 1)
-    for place in places(ticket.architecture, operator)[::5]:
+    for place in places(ticket.architecture, operator)[:1]:
         step = GrowthStep(operator, place, 0.3, initialisation, "constant_budget")
-        if not can_pay(ticket, step):  # a small start may have too little to pay with
+        if not can_pay(ticket, step):  # a block may be larger than a small start
+            assert (network, "residual") == ("convnet", operator.removesuffix("_pre"))
             continue
         sprout = sprout_of(ticket, step)
         free = sprout_of(ticket, replace(step, mask="parent_density"))
