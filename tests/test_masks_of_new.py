@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import SEEDS, architectures, exact_masks
-from test_grow import BIRTHS, NETWORKS, SMALL, can_pay, lived_in, places, sprout_of
+from test_grow import BIRTHS, NETWORKS, SMALL, can_pay, home, lived_in, places, sprout_of
 from torch import Tensor
 
 from recursive_lth import seeds
@@ -27,6 +27,7 @@ from recursive_lth.ticket.morph import birth
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.ticket.transplant import inherited
 
+UNPAYABLE = {("convnet", "residual"), ("convnet", "residual_pre")}  # larger than all there is
 pytestmark = pytest.mark.usefixtures("few_ascents")
 
 
@@ -50,10 +51,9 @@ def new_counts(sprout: Sprout) -> dict[str, tuple[int, int]]:
 
 
 @pytest.mark.parametrize(("operator", "initialisation"), BIRTHS)
-@pytest.mark.parametrize("network", SMALL)
-def test_dense_keeps_all_that_is_new(network: str, operator: str, initialisation: str) -> None:
+def test_dense_keeps_all_that_is_new(operator: str, initialisation: str) -> None:
     """Every new weight is there; how dense the parent is plays no part."""
-    ticket = sparse(SMALL[network], 0.1, 0)
+    ticket = sparse(home(operator), 0.1, 0)
     for place in places(ticket.architecture, operator)[-1:]:
         sprout = sprout_of(ticket, GrowthStep(operator, place, 0.5, initialisation, "dense"))
         assert all(kept == whole for kept, whole in new_counts(sprout).values())
@@ -124,8 +124,8 @@ def test_constant_budget(network: str, operator: str, initialisation: str) -> No
     ticket = lived_in(SMALL[network], 1)
     for place in places(ticket.architecture, operator)[:1]:
         step = GrowthStep(operator, place, 0.3, initialisation, "constant_budget")
-        if not can_pay(ticket, step):  # a block may be larger than a small start
-            assert (network, "residual") == ("convnet", operator.removesuffix("_pre"))
+        if (network, operator) in UNPAYABLE:
+            assert not can_pay(ticket, step)
             continue
         sprout = sprout_of(ticket, step)
         free = sprout_of(ticket, replace(step, mask="parent_density"))
