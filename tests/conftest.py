@@ -1,12 +1,14 @@
 """Settings of every test: one thread, derandomised properties, and where the real data lie."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+
+from recursive_lth.growth import gradmax
 
 REAL_DATA = {
     "mnist": [
@@ -34,6 +36,14 @@ settings.register_profile(
 )
 settings.load_profile("laws")
 torch.set_num_threads(1)  # other thread counts give other bits
+
+
+@pytest.fixture(scope="module")
+def few_ascents() -> Iterator[None]:
+    """`gradmax_optimised` ascends once, for laws that hold wherever its ascent ends."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gradmax, "ASCENTS", 1)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -273,6 +273,8 @@ def test_exact_and_bounded_in_random_architectures(architecture: Architecture, s
     for i, _ in enumerate(architecture.free_symbols):
         place = (i + 0.5) / len(architecture.free_symbols)
         change = OPERATORS["widen"](architecture, place=place, ratio=0.6, label="g1")
+        if why_inexact(change, "widen", "gradmax"):  # a sigmoid, see above
+            continue
         symbol = new_units(change).symbol
         change, soil = widened(architecture, symbol, 0.6, samples=8, seed=seed)
         born = gradmax(change, soil)

@@ -1,20 +1,16 @@
 """Growth of a ticket: what it inherits stays, what is new is marked, and it all comes by seed."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 
 import pytest
 import torch
-from changes import row_ancestors
-from hypothesis import given
-from hypothesis import strategies as st
-from strategies import SEEDS, architectures, exact_masks, random_samples
-from torch import Tensor
+from strategies import exact_masks, random_samples
 
 from recursive_lth import seeds
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.zoo import convnet, mlp, paper_convnet, resnet_20
+from recursive_lth.architecture.zoo.residual import resnet
 from recursive_lth.config import GrowthStep
 from recursive_lth.errors import InputError
 from recursive_lth.growth.fresh import SCHEMES, fresh
@@ -23,9 +19,8 @@ from recursive_lth.growth.initialise import INITIALISATIONS, resolve
 from recursive_lth.growth.masks_of_new import BUDGETED, MASKS_OF_NEW
 from recursive_lth.growth.operators import OPERATORS, PLACES
 from recursive_lth.ticket import masks as masking
-from recursive_lth.ticket.morph import Morph, birth
+from recursive_lth.ticket.morph import birth
 from recursive_lth.ticket.ticket import Ticket
-from recursive_lth.ticket.transplant import inherited, transplant
 
 NETWORKS: dict[str, Architecture] = {
     "mlp": mlp((1, 5, 5), 4, (7, 5)),
@@ -33,16 +28,34 @@ NETWORKS: dict[str, Architecture] = {
     "paper-convnet": paper_convnet((3, 16, 16), 5, ()),
     "resnet-20": resnet_20((3, 8, 8), 5, (3, 4, 5)),
 }
-CELLS = [
-    (operator, initialisation, mask)
-    for operator, choices in INITIALISATIONS.items()
-    for initialisation in choices
-    for mask in MASKS_OF_NEW
+# For laws of all births: each has a place in one of them, and no bottleneck is one channel wide,
+# whose scale the norm behind it would take away.
+SMALL: dict[str, Architecture] = {
+    "mlp": mlp((1, 5, 5), 4, (8, 9)),
+    "convnet": convnet((3, 8, 8), 5, (8, 9)),
+    "resnet-8": resnet(8)((3, 8, 8), 5, (8, 9, 10)),
+}
+BIRTHS = [(operator, name) for operator, names in INITIALISATIONS.items() for name in names]
+UNPAID = tuple(mask for mask in MASKS_OF_NEW if mask not in BUDGETED)
+CELLS = [  # each birth with one mask in turn: all with all would say no more
+    (*birth, tuple(MASKS_OF_NEW)[number % len(MASKS_OF_NEW)]) for number, birth in enumerate(BIRTHS)
 ]
-
-
-UNDRAWN = {"identity", "identity_paper", "split_evenly", "copied", "interpolated", "regrow", "rigl"}
+UNDRAWN = {  # all that is new has a value that nothing is drawn for: 0, a one, or a copy
+    ("split", "split_evenly"),
+    ("deepen", "identity"),
+    ("residual", "identity_paper"),
+    ("branch", "zero_gamma"),
+    ("skip", "zero_out"),
+    ("skip_add", "zero_gamma"),
+    ("stretch", "copied"),
+    ("stretch", "interpolated"),
+    ("enlarge_kernel", "zero_rim"),
+    ("rewire", "regrow"),
+    ("rewire", "rigl"),
+}
+UNDRAWN_MASKS = {"dense", "copied"}
 NEW_WEIGHTS = OPERATORS.keys() - {"split", "rewire"}
+pytestmark = pytest.mark.usefixtures("few_ascents")
 
 
 def lived_in(architecture: Architecture, seed: int) -> Ticket:
@@ -74,16 +87,16 @@ def places(architecture: Architecture, operator: str) -> list[float]:
 
 
 def home(operator: str) -> Architecture:
-    """The first of the networks in which the operator has a place."""
-    return next(network for network in NETWORKS.values() if PLACES[operator](network))
+    """The first of the small networks in which the operator has a place."""
+    return next(network for network in SMALL.values() if PLACES[operator](network))
 
 
 def sprout_of(ticket: Ticket, step: GrowthStep, seed: int = 0) -> Sprout:
-    """The ticket grown by a step in generation 3, certified on 8 random inputs."""
+    """The ticket grown by a step in generation 3, seen and certified on the same 8 inputs."""
     return grow(
         ticket,
         step,
-        random_samples(ticket.architecture, 8, seed),
+        random_samples(ticket.architecture, 8, 0),
         generation=3,
         generator=seeds.generator(seed, "birth"),
     )
@@ -101,92 +114,6 @@ def can_pay(ticket: Ticket, step: GrowthStep) -> bool:
     return masking.remaining(unpaid) - sum(kept) <= sum(max(0, n - 1) for n in kept)
 
 
-def moved(tensors: Mapping[str, Tensor], change: Morph, name: str) -> Tensor:
-    """One tensor after a growth, where it is inherited, and 0 elsewhere."""
-    nothing = torch.zeros(change.after.shape(name), dtype=tensors[name].dtype)
-    return transplant(tensors, change, {name: nothing})[name]
-
-
-def is_divided(change: Morph, name: str) -> bool:
-    """True iff units that are read have several heirs."""
-    sources = row_ancestors(change, name, 1)
-    return len(set(sources)) < len(sources)
-
-
-def together(tensor: Tensor, change: Morph, name: str) -> Tensor:
-    """What the copies along the input axis send on together, for the first of each unit made.
-
-    In float64, in which sums of float32 of one binade are exact.
-    """
-    sources = torch.tensor(row_ancestors(change, name, 1))
-    shape = (tensor.shape[0], change.before.shape(name)[1], *tensor.shape[2:])
-    summed = torch.zeros(shape, dtype=torch.float64).index_add(1, sources, tensor.double())
-    return summed[: change.before.shape(name)[0]].to(tensor.dtype)
-
-
-def check_inheritance(ticket: Ticket, sprout: Sprout, mask: str) -> None:
-    """All laws of what a growth may and may not touch: what was there is moved, and no more.
-
-    Re-wiring alone revives and drops. Weights that leave split units are divided, and sum to what
-    they were.
-    """
-    grown, change = sprout.ticket, sprout.morph
-    operator, birth_name = sprout.step.operator, sprout.step.initialisation
-    heirs = inherited(change)
-    for name in change.before.tensors:
-        is_old = heirs[name]
-        masks = moved(ticket.masks, change, name) if name in ticket.masks else is_old
-        mask_after = grown.masks.get(name, torch.ones_like(is_old))
-        revived, dropped = is_old & mask_after & ~masks, is_old & masks & ~mask_after
-        assert operator == "rewire" or not bool(revived.any())
-        assert mask in BUDGETED or birth_name in {"rigl", "set"} or not bool(dropped.any())
-        stays = is_old & ~revived
-        if name in ticket.births:
-            births = moved(ticket.births, change, name)
-            assert torch.equal(grown.births[name], torch.where(stays, births, 3))
-        rewound, weights = (moved(group, change, name) for group in (ticket.rewind, ticket.weights))
-        if operator == "split" and name in change.after.prunable and is_divided(change, name):
-            assert torch.equal(together(grown.rewind[name], change, name), ticket.rewind[name])
-            if mask not in BUDGETED:
-                assert torch.equal(
-                    together(grown.weights[name], change, name), ticket.weights[name]
-                )
-            continue
-        assert torch.equal(grown.rewind[name][stays], rewound[stays])
-        assert torch.equal(grown.weights[name][stays], (weights * mask_after)[stays])
-    for name in set(change.after.prunable) - set(ticket.masks):
-        assert bool((grown.births[name] == 3).all())
-    assert grown.parent == ticket.digest
-
-
-@pytest.mark.parametrize(("operator", "initialisation", "mask"), CELLS)
-@pytest.mark.parametrize("network", NETWORKS)
-def test_inheritance(network: str, operator: str, initialisation: str, mask: str) -> None:
-    """Old weights, rewind values, masks and births are as they were; new ones are born now."""
-    ticket = lived_in(NETWORKS[network], 1)
-    digest = ticket.digest
-    for place in places(NETWORKS[network], operator)[::5]:
-        step = GrowthStep(operator, place, 0.4, initialisation, mask)
-        check_inheritance(ticket, sprout_of(ticket, step), mask)
-    assert replace(ticket).digest == digest
-
-
-@given(architectures(), st.sampled_from(CELLS), SEEDS)
-def test_inheritance_in_random_architectures(
-    architecture: Architecture, cell: tuple[str, str, str], seed: int
-) -> None:
-    """The same, wherever the operator can act; a budget too small for the new is refused."""
-    operator, initialisation, mask = cell
-    ticket = lived_in(architecture, seed)
-    for place in places(architecture, operator):
-        step = GrowthStep(operator, place, 0.4, initialisation, mask)
-        if can_pay(ticket, step):
-            check_inheritance(ticket, sprout_of(ticket, step, seed), mask)
-        else:
-            with pytest.raises(InputError, match="costs more than the ticket has"):
-                sprout_of(ticket, step, seed)
-
-
 def test_births_remember_generations() -> None:
     """Growing in generations 3 and 5 leaves weights born in 0, 3 and 5, each as many as came."""
     ticket = lived_in(NETWORKS["mlp"], 0)
@@ -200,19 +127,26 @@ def test_births_remember_generations() -> None:
     assert born.flatten().bincount().tolist() == [7 * 25, 0, 0, 7 * 25, 0, 14 * 25]
 
 
-@pytest.mark.parametrize(("operator", "initialisation", "mask"), CELLS)
+@pytest.mark.parametrize(
+    ("operator", "initialisation", "mask"),
+    sorted({*CELLS, *((*birth, mask) for birth in UNDRAWN for mask in UNDRAWN_MASKS)}),
+)
 def test_growth_depends_on_its_generator_alone(
     operator: str, initialisation: str, mask: str
 ) -> None:
-    """The same seed gives the same digest whatever the global generator; another seed another."""
+    """The same seed gives the same digest whatever the global generator; another seed another.
+
+    Unless nothing is drawn: neither a value that stays, nor which new weights there are.
+    """
     ticket = lived_in(home(operator), 0)
-    step = GrowthStep(operator, 0.0, 0.4, initialisation, mask)
+    step = GrowthStep(operator, 0.0, 0.4, initialisation, mask, density=0.5)
     digests = []
     for seed, noise in ((0, 1), (0, 2), (1, 1)):
         torch.manual_seed(noise)
         digests.append(sprout_of(ticket, step, seed).ticket.digest)
     assert digests[0] == digests[1]
-    is_drawn = initialisation not in UNDRAWN or (operator in NEW_WEIGHTS and mask != "dense")
+    has_drawn_mask = operator in NEW_WEIGHTS and mask not in UNDRAWN_MASKS
+    is_drawn = (operator, initialisation) not in UNDRAWN or has_drawn_mask
     assert (digests[0] != digests[2]) == is_drawn
 
 
@@ -251,7 +185,7 @@ WHERE = {
 }
 
 
-@pytest.mark.parametrize(("operator", "initialisation"), {cell[:2]: 0 for cell in CELLS})
+@pytest.mark.parametrize(("operator", "initialisation"), BIRTHS)
 def test_the_lineage_says_what_grew(operator: str, initialisation: str) -> None:
     """The description names the growth, the layers and the number of units that came."""
     ticket = lived_in(home(operator), 0)

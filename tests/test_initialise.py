@@ -1,33 +1,27 @@
-"""Births of what is new: exact where exactness is claimed, and able to learn everywhere."""
-
-from collections.abc import Mapping
+"""Births of what is new: exact where exactness is claimed, and else they say why not."""
 
 import pytest
 import torch
-import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import SEEDS, architectures, random_batch
-from test_grow import NETWORKS, lived_in, places, sprout_of
+from test_grow import BIRTHS, SMALL, UNPAID, lived_in, places, sprout_of
 from torch import Tensor
 
-from recursive_lth.architecture.graph import Architecture
+from recursive_lth.architecture.layer import IDEMPOTENT
 from recursive_lth.architecture.network import EPSILON, Weights, network
 from recursive_lth.architecture.zoo import convnet, mlp, paper_convnet
-from recursive_lth.config import GrowthStep, Training
+from recursive_lth.config import GrowthStep
 from recursive_lth.errors import InputError
+from recursive_lth.growth.grow import Sprout
 from recursive_lth.growth.initialise import INITIALISATIONS, is_preserving, resolve
-from recursive_lth.growth.masks_of_new import BUDGETED, MASKS_OF_NEW
+from recursive_lth.growth.operators import PLACES
 from recursive_lth.ticket.ticket import Ticket
-from recursive_lth.ticket.transplant import inherited
-from recursive_lth.training.batches import Batches
-from recursive_lth.training.loop import training
-from recursive_lth.training.split import Samples
+from recursive_lth.ticket.transplant import inherited, transplant
 
-ALL = [(operator, name) for operator, names in INITIALISATIONS.items() for name in names]
-CLAIMED = [cell for cell in ALL if is_preserving(*cell)]
+CLAIMED = [birth for birth in BIRTHS if is_preserving(*birth)]
 BOUNDS = {torch.float64: 1e-10, torch.float32: 1e-5}
-UNPAID = [mask for mask in MASKS_OF_NEW if mask not in BUDGETED]
+pytestmark = pytest.mark.usefixtures("few_ascents")
 
 
 def run(
@@ -38,69 +32,109 @@ def run(
     return network(ticket.architecture)(weights, batch.to(dtype), training=is_training)
 
 
-def worst_change(before: Ticket, after: Ticket, batch: Tensor, dtype: torch.dtype) -> float:
-    """The largest change in either mode of a logit, or of a running statistic of an old unit.
-
-    Old units come first in every tensor, so a widened statistic begins with the old one.
-    """
-    worst = 0.0
+def worst_change(before: Ticket, sprout: Sprout, batch: Tensor, dtype: torch.dtype) -> float:
+    """The largest change in either mode of a logit, or of an inherited running statistic."""
+    worst, is_old = 0.0, inherited(sprout.morph)
     for is_training in (False, True):
         logits, statistics = run(before, batch, dtype, is_training=is_training)
-        grown, after_statistics = run(after, batch, dtype, is_training=is_training)
+        grown, after = run(sprout.ticket, batch, dtype, is_training=is_training)
         worst = max(worst, float((logits - grown).abs().max()))
-        assert statistics.keys() <= after_statistics.keys()
-        for name, value in statistics.items():
-            old = after_statistics[name][: len(value)]
-            worst = max(worst, float((old - value).abs().max()))
+        assert statistics.keys() <= after.keys()
+        new = {name: after[name] for name in statistics}
+        for name, value in transplant(statistics, sprout.morph, new).items():
+            worst = max(worst, float((after[name] - value)[is_old[name]].abs().max()))
     return worst
 
 
-@pytest.mark.parametrize("mask", UNPAID)
 @pytest.mark.parametrize(("operator", "initialisation"), CLAIMED)
-@pytest.mark.parametrize("kind", NETWORKS)
-def test_claims_are_exact(kind: str, operator: str, initialisation: str, mask: str) -> None:
-    """No logit and no statistic of an old unit moves in either mode, at any place.
+@pytest.mark.parametrize("kind", SMALL)
+def test_claims_are_exact(kind: str, operator: str, initialisation: str) -> None:
+    """No logit and no statistic of an old unit moves in either mode, at every second place.
 
     widen: new units are read with weight 0. deepen: relu(1 * x) = x where x = relu(.). residual:
     relu(x + 0) = x there. Only the order of sums may change, so what is left is rounding.
     """
-    ticket = lived_in(NETWORKS[kind], 1)
+    ticket = lived_in(SMALL[kind], 1)
     batch = random_batch(ticket.architecture, 16, 2)
-    for place in places(ticket.architecture, operator):
-        sprout = sprout_of(ticket, GrowthStep(operator, place, 0.4, initialisation, mask))
+    for place in places(ticket.architecture, operator)[::2]:
+        sprout = sprout_of(ticket, GrowthStep(operator, place, 0.4, initialisation, "erk"))
         assert sprout.certificate.claims_exact
         assert max(sprout.certificate.eval, sprout.certificate.train) <= BOUNDS[torch.float64]
         for dtype, bound in BOUNDS.items():
-            assert worst_change(ticket, sprout.ticket, batch, dtype) <= bound
+            assert worst_change(ticket, sprout, batch, dtype) <= bound
 
 
-@given(architectures(), st.sampled_from(CLAIMED), st.sampled_from(UNPAID), SEEDS)
-def test_claims_are_exact_in_random_architectures(
-    architecture: Architecture, cell: tuple[str, str], mask: str, seed: int
+def ought_to_claim(ticket: Ticket, operator: str, initialisation: str, place: float) -> bool:
+    """Is a growth there exact, by what its operator's and its birth's docstrings say?
+
+    Twin of the claims, which look at the morph: at what stands at the place. A second activation
+    must be idempotent, a silent unit must pass activations of f(0) = 0 only.
+    """
+    if not is_preserving(operator, initialisation):
+        return False
+    architecture = ticket.architecture
+    at = int(place * len(PLACES[operator](architecture)))
+    where = PLACES[operator](architecture)[at]
+    if operator in {"deepen", "residual", "bottleneck", "stretch"}:
+        operation = architecture.layers[where].operation
+        return operation in IDEMPOTENT or operation == "add"
+    if initialisation.startswith("gradmax"):
+        return not any(
+            layer.operation == "sigmoid" and where in {a.symbol for a in row}
+            for name, layer in architecture.layers.items()
+            for row in [architecture.unit_rows[name]]
+        )
+    return True
+
+
+@settings(max_examples=16, suppress_health_check=[HealthCheck.filter_too_much])
+@given(st.data(), st.sampled_from(UNPAID), SEEDS)
+@pytest.mark.parametrize("operator", INITIALISATIONS)
+def test_in_random_architectures_each_birth_is_exact_or_says_so(
+    operator: str, data: st.DataObject, mask: str, seed: int
 ) -> None:
-    """The same wherever an operator can act: pools, flattens, streams, norms on features."""
+    """Pools, flattens, streams, norms on features, any activation: what claims is exact.
+
+    A claim is made wherever it can be, and where none is made the certificate says why.
+    """
+    architecture = data.draw(architectures().filter(lambda found: bool(PLACES[operator](found))))
     ticket = lived_in(architecture, seed)
     batch = random_batch(architecture, 8, seed)
-    for place in places(architecture, cell[0]):
-        sprout = sprout_of(ticket, GrowthStep(cell[0], place, 0.6, cell[1], mask), seed)
-        assert worst_change(ticket, sprout.ticket, batch, torch.float64) <= BOUNDS[torch.float64]
+    place = data.draw(st.sampled_from(places(architecture, operator)))
+    for initialisation in INITIALISATIONS[operator]:
+        step = GrowthStep(operator, place, 0.6, initialisation, mask, density=0.5)
+        sprout = sprout_of(ticket, step, seed)
+        certificate = sprout.certificate
+        ought = ought_to_claim(ticket, operator, initialisation, place)
+        assert certificate.claims_exact == ought == (not certificate.reason)
+        if certificate.claims_exact:
+            assert max(certificate.eval, certificate.train) <= BOUNDS[torch.float64]
+            assert worst_change(ticket, sprout, batch, torch.float64) <= BOUNDS[torch.float64]
 
 
-@pytest.mark.parametrize(("operator", "initialisation"), [c for c in ALL if c not in CLAIMED])
-@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize(("operator", "initialisation"), [b for b in BIRTHS if b not in CLAIMED])
+@pytest.mark.parametrize("kind", SMALL)
 def test_what_does_not_preserve_says_so(kind: str, operator: str, initialisation: str) -> None:
-    """No claim, no error, and the certificate bears the change that is really there."""
-    ticket = lived_in(NETWORKS[kind], 1)
+    """No claim, no error, and the certificate bears the change that is really there.
+
+    Far above rounding, in training mode at least: but for `tiny`, which is `zero_out` where that is
+    the best that it finds. In evaluation a unit may be shut, or a norm take all of it back but for
+    epsilon.
+    """
+    ticket = lived_in(SMALL[kind], 1)
     batch = random_batch(ticket.architecture, 8, 0)
-    sprout = sprout_of(ticket, GrowthStep(operator, 0.5, 0.4, initialisation))
-    certificate = sprout.certificate
-    assert not certificate.claims_exact
-    for is_training, told in ((False, certificate.eval), (True, certificate.train)):
-        before, _ = run(ticket, batch, torch.float64, is_training=is_training)
-        after, _ = run(sprout.ticket, batch, torch.float64, is_training=is_training)
-        assert told == pytest.approx(float((before - after).abs().max()), rel=1e-9)
-        assert told > 1e-4  # far above rounding
-    assert certificate.samples == 8
+    for place in places(ticket.architecture, operator)[:1]:
+        sprout = sprout_of(ticket, GrowthStep(operator, place, 0.4, initialisation))
+        certificate = sprout.certificate
+        assert not certificate.claims_exact
+        assert certificate.reason == f"{initialisation} changes what the network computes"
+        for is_training, told in ((False, certificate.eval), (True, certificate.train)):
+            before, _ = run(ticket, batch, torch.float64, is_training=is_training)
+            after, _ = run(sprout.ticket, batch, torch.float64, is_training=is_training)
+            change = float((before - after).abs().max())
+            assert told == pytest.approx(change, rel=1e-9, abs=1e-15)
+        assert certificate.train > 1e-6 or initialisation == "tiny"
+        assert certificate.samples == 8
 
 
 @pytest.mark.parametrize("kind", ["convnet", "paper-convnet", "mlp"])
@@ -133,91 +167,19 @@ def test_the_papers_identity_doubles(kind: str) -> None:
     assert relative > 0.3
 
 
-def gradients(ticket: Ticket, batch: Tensor, labels: Tensor) -> Weights:
-    """The gradient of the training loss at each trainable tensor, masks applied."""
-    live = {n: t.double().requires_grad_() for n, t in ticket.weights.items()}
-    names = ticket.architecture.trainable
-    logits, _ = network(ticket.architecture)(live, batch, training=True)
-    found = torch.autograd.grad(F.cross_entropy(logits, labels), [live[n] for n in names])
-    return {
-        n: g * ticket.masks[n] if n in ticket.masks else g
-        for n, g in zip(names, found, strict=True)
-    }
-
-
-def new_entries(morph_inherited: Mapping[str, Tensor], ticket: Ticket) -> Weights:
-    """For each trainable tensor with new entries that remain, where they are."""
-    found = {}
-    for name in ticket.architecture.trainable:
-        place = ~morph_inherited[name]
-        place &= ticket.masks.get(name, torch.ones_like(place))
-        if bool(place.any()):
-            found[name] = place
-    return found
-
-
-@pytest.mark.parametrize("mask", MASKS_OF_NEW)
-@pytest.mark.parametrize(("operator", "initialisation"), ALL)
-@pytest.mark.parametrize("kind", NETWORKS)
-def test_new_units_learn(kind: str, operator: str, initialisation: str, mask: str) -> None:
-    """After three real steps some new entry of every tensor has moved: nothing is born dead.
-
-    One step moves what reads new units (or ends a branch); then gradient reaches what feeds them.
-    """
-    ticket = lived_in(NETWORKS[kind], 1)
-    sprout = sprout_of(ticket, GrowthStep(operator, 0.0, 0.6, initialisation, mask))
-    grown = sprout.ticket
-    images = random_batch(ticket.architecture, 64, 3).float()
-    labels = torch.arange(64) % ticket.architecture.classes
-    batches = Batches(Samples(images, labels), torch.zeros(3), Training())
-    recipe = Training(optimizer="sgd", learning_rate=0.1, momentum=0, batch_size=32)
-    *_, step = training(
-        grown.architecture, grown.weights, grown.masks, batches, recipe, steps=3, seed=0
-    )
-    places_of_new = new_entries(inherited(sprout.morph), grown)
-    assert places_of_new
-    for name, place in places_of_new.items():
-        moved = step.weights[name].detach() != grown.weights[name]
-        assert bool((moved & place).any()), name
-
-
-@pytest.mark.parametrize("kind", NETWORKS)
-def test_the_first_gradient(kind: str) -> None:
-    """What a zero blocks at the first step follows from the chain rule.
-
-    Units read with weight 0 get no gradient, their readers do. A branch whose last gamma (or last
-    weight) is 0 passes none back: gamma and beta (or that weight and bias) alone receive some. An
-    identity blocks nothing.
-    """
-    ticket = lived_in(NETWORKS[kind], 1)
-    architecture = ticket.architecture
-    batch = random_batch(architecture, 32, 3)
-    labels = torch.arange(32) % architecture.classes
-    for operator, initialisation in CLAIMED:
-        sprout = sprout_of(ticket, GrowthStep(operator, 0.0, 1.0, initialisation))
-        found = gradients(sprout.ticket, batch, labels)
-        new = new_entries(inherited(sprout.morph), sprout.ticket)
-        reached = {name for name, place in new.items() if bool((found[name][place] != 0).any())}
-        if operator == "widen":
-            symbol = architecture.free_symbols[0]
-            rows = sprout.morph.after.tensors
-            reads = {n for n in new if len(rows[n]) > 1 and rows[n][1][0].symbol == symbol}
-            assert reached == reads
-        elif operator == "residual":
-            end = "g3_2" if kind == "mlp" else "g3_2_norm"
-            assert reached == {f"{end}.weight", f"{end}.bias"}
-        else:
-            assert reached == set(new)
-
-
 def test_resolve_and_claims() -> None:
-    """Each operator's first is its preserving one; another's name falls back to it."""
+    """Each operator's first is its preserving one; another's name falls back to it.
+
+    A birth claims to preserve the function iff its docstring does not deny it.
+    """
     for operator, choices in INITIALISATIONS.items():
         first = next(iter(choices))
         assert resolve(operator, "preserving") == (first, choices[first])
         for name in choices:
             assert resolve(operator, name) == (name, choices[name])
-            assert is_preserving(operator, name) == (name == first)
+            denial = "Not preserving" in " ".join((choices[name].__doc__ or "").split())
+            assert is_preserving(operator, name) == (not denial)
+        assert is_preserving(operator, first)
     assert resolve("widen", "identity_paper")[0] == "zero_out"
     with pytest.raises(InputError, match="unknown operator 'wide': did you mean 'widen'"):
         resolve("wide", "preserving")

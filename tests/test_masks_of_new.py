@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import SEEDS, architectures, exact_masks
-from test_grow import NETWORKS, can_pay, lived_in, places, sprout_of
+from test_grow import BIRTHS, NETWORKS, SMALL, can_pay, home, lived_in, places, sprout_of
 from torch import Tensor
 
 from recursive_lth import seeds
@@ -19,15 +19,16 @@ from recursive_lth.config import GrowthStep
 from recursive_lth.errors import InputError
 from recursive_lth.growth.fresh import fresh
 from recursive_lth.growth.grow import Sprout, seed_ticket
-from recursive_lth.growth.initialise import INITIALISATIONS
 from recursive_lth.growth.masks_of_new import MASKS_OF_NEW, pay
+from recursive_lth.growth.new_units import new_units
 from recursive_lth.growth.operators import OPERATORS
 from recursive_lth.ticket.masks import apply, counts, remaining
 from recursive_lth.ticket.morph import birth
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.ticket.transplant import inherited
 
-CELLS = [(operator, name) for operator, names in INITIALISATIONS.items() for name in names]
+UNPAYABLE = {("convnet", "residual"), ("convnet", "residual_pre")}  # larger than all there is
+pytestmark = pytest.mark.usefixtures("few_ascents")
 
 
 def sparse(architecture: Architecture, density: float, seed: int) -> Ticket:
@@ -49,32 +50,35 @@ def new_counts(sprout: Sprout) -> dict[str, tuple[int, int]]:
     return found
 
 
-@pytest.mark.parametrize(("operator", "initialisation"), CELLS)
-@pytest.mark.parametrize("network", NETWORKS)
-def test_dense_keeps_all_that_is_new(network: str, operator: str, initialisation: str) -> None:
+@pytest.mark.parametrize(("operator", "initialisation"), BIRTHS)
+def test_dense_keeps_all_that_is_new(operator: str, initialisation: str) -> None:
     """Every new weight is there; how dense the parent is plays no part."""
-    ticket = sparse(NETWORKS[network], 0.1, 0)
-    for place in places(ticket.architecture, operator)[::4]:
+    ticket = sparse(home(operator), 0.1, 0)
+    for place in places(ticket.architecture, operator)[-1:]:
         sprout = sprout_of(ticket, GrowthStep(operator, place, 0.5, initialisation, "dense"))
         assert all(kept == whole for kept, whole in new_counts(sprout).values())
 
 
-@pytest.mark.parametrize(("operator", "initialisation"), CELLS)
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(("operator", "initialisation"), BIRTHS)
+@pytest.mark.parametrize("network", SMALL)
 def test_parent_density_counts_are_exact(network: str, operator: str, initialisation: str) -> None:
     """round(density * new) of each tensor's new weights, at least its ones (n of n * n) and one.
 
-    The density is that of all the parent's weights together, whichever tensor is new.
+    The density is that of all the parent's weights together, whichever tensor is new. Pairs of
+    mirrored units are whole, and an odd unit beside them has one weight.
     """
-    ticket = sparse(NETWORKS[network], 0.3, 0)
+    ticket = sparse(SMALL[network], 0.3, 0)
     density = ticket.cost.density
-    for place in places(ticket.architecture, operator)[::3]:
+    for place in places(ticket.architecture, operator)[::5]:
         step = GrowthStep(operator, place, 0.5, initialisation, "parent_density")
         sprout = sprout_of(ticket, step)
         for name, (kept, whole) in new_counts(sprout).items():
             bones = 0
             if initialisation in {"identity", "identity_paper"} and whole:
                 bones = sprout.morph.after.shape(name)[0]
+            if initialisation in {"mirror", "variance_transfer"} and whole:
+                units = new_units(sprout.morph).count
+                bones = whole // units * (units - units % 2) + units % 2
             assert kept == max(round(density * whole), bones, min(1, whole))
 
 
@@ -109,26 +113,29 @@ def test_new_weights_are_drawn_at_random_and_evenly() -> None:
     assert float((drawn[:, 4:] - 100).abs().max()) < 5 * 8.7
 
 
-@pytest.mark.parametrize(("operator", "initialisation"), CELLS)
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(("operator", "initialisation"), BIRTHS)
+@pytest.mark.parametrize("network", SMALL)
 def test_constant_budget(network: str, operator: str, initialisation: str) -> None:
     """As many weights remain as before; new ones are those of `parent_density`, all still there.
 
-    So exactly as many old ones went as new ones came, and no old one that went is larger than an
-    old one that stayed, save the last of a tensor.
+    So exactly as many old ones went as new or revived ones came, and no old one that went is larger
+    than an old one that stayed, save the last of a tensor. An exchange has nothing to pay.
     """
-    ticket, paid = lived_in(NETWORKS[network], 1), 0
-    for place in places(ticket.architecture, operator)[::4]:
+    ticket = lived_in(SMALL[network], 1)
+    for place in places(ticket.architecture, operator)[:1]:
         step = GrowthStep(operator, place, 0.3, initialisation, "constant_budget")
-        if not can_pay(ticket, step):  # a small start may have too little to pay with
+        if (network, operator) in UNPAYABLE:
+            assert not can_pay(ticket, step)
             continue
         sprout = sprout_of(ticket, step)
         free = sprout_of(ticket, replace(step, mask="parent_density"))
         assert remaining(sprout.ticket.masks) == remaining(ticket.masks)
         assert new_counts(sprout) == new_counts(free)
-        check_payment(sprout, free)
-        paid += 1
-    assert paid
+        if initialisation in {"rigl", "set"}:
+            assert sprout.ticket.digest == free.ticket.digest
+            assert sprout.certificate.after_budget == sprout.certificate.eval
+        else:
+            check_payment(sprout, free)
 
 
 def check_payment(sprout: Sprout, free: Sprout) -> None:
@@ -138,13 +145,14 @@ def check_payment(sprout: Sprout, free: Sprout) -> None:
         if name not in sprout.ticket.masks:
             continue
         before, after = free.ticket.masks[name], sprout.ticket.masks[name]
+        is_old = has_ancestor & ~sprout.revived.get(name, torch.zeros_like(before))
         size = free.ticket.weights[name].abs()
-        assert torch.equal(before[~has_ancestor], after[~has_ancestor])
+        assert torch.equal(before[~is_old], after[~is_old])
         assert torch.equal(sprout.ticket.weights[name], free.ticket.weights[name] * after)
-        gone += size[has_ancestor & before & ~after].tolist()
-        stayed += sorted(size[has_ancestor & after].tolist())[:-1]
-        if bool((has_ancestor & before).any()):
-            assert bool((has_ancestor & after).any())
+        gone += size[is_old & before & ~after].tolist()
+        stayed += sorted(size[is_old & after].tolist())[:-1]
+        if bool((is_old & before).any()):
+            assert bool((is_old & after).any())
     assert len(gone) > 1
     assert max(gone) <= min(stayed)
     assert sprout.certificate.after_budget is not None

@@ -23,7 +23,7 @@ from recursive_lth.architecture.zoo import ARCHITECTURES, mlp
 from recursive_lth.errors import InputError
 from recursive_lth.growth.fresh import fresh
 from recursive_lth.growth.grow import seed_ticket
-from recursive_lth.growth.operators import OPERATORS
+from recursive_lth.growth.operators import OPERATORS, PLACES
 from recursive_lth.pruning.rewind import rewind, rewind_newborn
 from recursive_lth.ticket.masks import apply
 from recursive_lth.ticket.morph import birth
@@ -199,11 +199,16 @@ def test_newborn_weights_rewind_to_the_step_after_their_birth(
 def test_all_that_a_growth_brings_is_newborn(operator: str, name: str, place: float) -> None:
     """Of a grown network the newborn are what has no ancestor, biases and norms of a block too.
 
-    A block on a residual stream makes units of the old symbol, and is new all the same.
+    A block on a residual stream makes units of the old symbol, and is new all the same; so is a
+    norm at its head, which reads old units.
     """
     shape = (4,) if name == "mlp" else (1, 8, 8)
     hidden = {"mlp": (3, 3), "convnet": (2, 3), "resnet-20": (2, 3, 4)}[name]
     before = ARCHITECTURES[name](shape, 2, hidden)
+    if not PLACES[operator](before):
+        with pytest.raises(InputError, match="nothing can grow here"):
+            OPERATORS[operator](before, place=place, ratio=0.5, label="g1")
+        return
     change = OPERATORS[operator](before, place=place, ratio=0.5, label="g1")
     after = change.after
     born = {n: torch.full(after.shape(n), 1, dtype=torch.int16) for n in after.prunable}
@@ -213,7 +218,7 @@ def test_all_that_a_growth_brings_is_newborn(operator: str, name: str, place: fl
         births=transplant(old.births, change, born),
     )
     values = {n: t + 7 for n, t in fresh(after, torch.Generator(), "kaiming_normal").items()}
-    found = rewind_newborn(grown, values, 1)
+    found = rewind_newborn(grown, values, 1, new_layers=change.new_layers)
     for tensor, is_old in inherited(change).items():
         expected = torch.where(is_old, grown.rewind[tensor], values[tensor])
         assert torch.equal(found.rewind[tensor], expected), tensor

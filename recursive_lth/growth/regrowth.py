@@ -27,7 +27,8 @@ def regrow(morph: Morph, soil: Soil) -> Birth:
 def rigl(morph: Morph, soil: Soil) -> Birth:
     """The weakest `ratio` of each layer leaves, as many of largest |gradient| return as 0 (RigL).
 
-    Evci et al. (2020, arXiv 1911.11134), without their schedule: one exchange a growth.
+    Evci et al. (2020, arXiv 1911.11134), without their schedule: one exchange a growth. Not
+    preserving.
     """
     gradient, cost = gradients(soil)
     dropped, revived = _exchange(soil, {n: gradient[n].abs() for n in soil.ticket.masks})
@@ -38,7 +39,7 @@ def set_random(morph: Morph, soil: Soil) -> Birth:
     """The weakest `ratio` of each layer leaves, as many random ones return, drawn anew (SET).
 
     Mocanu et al. (2018, arXiv 1707.04780) drop the smallest positive and the largest negative; here
-    the smallest in size, as later work does.
+    the smallest in size, as later work does. Not preserving.
     """
     draws = {
         n: torch.rand(m.shape, generator=soil.generator, dtype=torch.float64)

@@ -25,9 +25,9 @@ def zero_out(morph: Morph, soil: Soil) -> Birth:
         if name not in morph.before.tensors:
             continue
         for dimension in range(1, len(morph.after.tensors[name])):
-            keep = inherited_along(morph, name, dimension).to(values[name])
+            is_new = ~inherited_along(morph, name, dimension)
             shape = [-1 if d == dimension else 1 for d in range(values[name].dim())]
-            values[name] = values[name] * keep.view(shape)
+            values[name] = values[name].masked_fill(is_new.view(shape), 0)  # never -0
     return Birth(values)
 
 
