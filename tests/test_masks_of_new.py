@@ -23,7 +23,7 @@ from recursive_lth.growth.masks_of_new import MASKS_OF_NEW, pay
 from recursive_lth.growth.new_units import new_units
 from recursive_lth.growth.operators import OPERATORS
 from recursive_lth.ticket.masks import apply, counts, remaining
-from recursive_lth.ticket.morph import birth
+from recursive_lth.ticket.morph import Morph, birth
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.ticket.transplant import inherited
 
@@ -162,6 +162,29 @@ def check_payment(sprout: Sprout, free: Sprout) -> None:
         assert sprout.certificate.eval <= 1e-10
 
 
+def places(change: Morph) -> dict[str, dict[str, Tensor]]:
+    """What is new after a change; nothing pays last."""
+    is_new = {name: ~place for name, place in inherited(change).items()}
+    return {
+        "is_new": is_new,
+        "last": {name: torch.zeros_like(place) for name, place in is_new.items()},
+    }
+
+
+def test_the_spared_pay_last() -> None:
+    """The two largest of eight old weights pay, with the next, where the six others are spared."""
+    architecture = mlp((2,), 2, (2,))
+    change = OPERATORS["widen"](architecture, place=0.0, ratio=1.0, label="")
+    weights = {name: torch.zeros(change.after.shape(name)) for name in change.after.tensors}
+    weights["fc1.weight"][:2] = torch.tensor([[5.0, -1.0], [7.0, 3.0]])
+    weights["output.weight"][:, :2] = torch.tensor([[2.0, 8.0], [-4.0, 6.0]])
+    masks = {n: torch.ones(change.after.shape(n), dtype=torch.bool) for n in change.after.prunable}
+    last = {name: weights[name].abs() < 7 for name in masks}
+    paid = pay(weights, masks, 16 - 3, is_new=places(change)["is_new"], last=last)
+    assert paid["fc1.weight"].tolist() == [[True, False], [False, True], [True] * 2, [True] * 2]
+    assert paid["output.weight"].tolist() == [[True, False, True, True], [True] * 4]
+
+
 def test_the_weakest_pay_even_where_new_ones_are_weaker() -> None:
     """Old |w| are 1 to 8 and new ones 0: ties and zeros among the new do not save an old one."""
     architecture = mlp((2,), 2, (2,))
@@ -170,11 +193,11 @@ def test_the_weakest_pay_even_where_new_ones_are_weaker() -> None:
     weights["fc1.weight"][:2] = torch.tensor([[5.0, -1.0], [7.0, 3.0]])
     weights["output.weight"][:, :2] = torch.tensor([[2.0, 8.0], [-4.0, 6.0]])
     masks = {n: torch.ones(change.after.shape(n), dtype=torch.bool) for n in change.after.prunable}
-    paid = pay(change, weights, masks, budget=16 - 3, revived={})
+    paid = pay(weights, masks, 16 - 3, **places(change))
     assert paid["fc1.weight"].tolist() == [[True, False], [True, False], [True] * 2, [True] * 2]
     assert paid["output.weight"].tolist() == [[False, True, True, True], [True] * 4]
     assert all(bool(mask.all()) for mask in masks.values())
-    assert counts(pay(change, weights, masks, budget=99, revived={})) == counts(masks)
+    assert counts(pay(weights, masks, 99, **places(change))) == counts(masks)
 
 
 def test_each_tensor_keeps_an_old_weight() -> None:
@@ -184,10 +207,10 @@ def test_each_tensor_keeps_an_old_weight() -> None:
     weights = {name: torch.ones(change.after.shape(name)) for name in change.after.tensors}
     weights["fc1.weight"] = torch.tensor([[0.1, 0.2], [0.4, 0.3], [1, 1], [1, 1]])
     masks = {n: torch.ones(change.after.shape(n), dtype=torch.bool) for n in change.after.prunable}
-    paid = pay(change, weights, masks, budget=16 - 6, revived={})
+    paid = pay(weights, masks, 16 - 6, **places(change))
     assert paid["fc1.weight"][:2].tolist() == [[False, False], [True, False]]
     with pytest.raises(InputError, match="7 new weights costs more"):
-        pay(change, weights, masks, budget=16 - 7, revived={})
+        pay(weights, masks, 16 - 7, **places(change))
 
 
 def test_a_new_part_of_a_tensor_is_never_empty() -> None:

@@ -28,7 +28,7 @@ StartFrom = Annotated[
     _option(
         "--start",
         "The network to start from, with its own widths: a name from `list`, a model of "
-        "torchvision's, or a saved ticket for its structure. Short for --set start.architecture.",
+        "torchvision's, or a saved ticket with its weights. Short for --set start.architecture.",
         metavar="NAME or torchvision:MODEL or TICKET.safetensors",
     ),
 ]

@@ -16,7 +16,7 @@ from recursive_lth.errors import InputError
 from recursive_lth.growth.birth import Batch
 from recursive_lth.ticket.ticket import Ticket
 
-ROUNDING = 1e-10  # largest change of a logit that is rounding, in float64
+ROUNDING = 1e-10  # largest change of a logit that is rounding, in float64: of one of size 1 or less
 STEP = 0.01  # the learning rate of the step that parent and child are compared after
 
 
@@ -80,7 +80,7 @@ def certify(
         **_learning(before, after, batch, is_new),
         reason=why_inexact,
     )
-    enforce(certificate)
+    enforce(certificate, largest_logit(sides[0], batch.images))
     return certificate
 
 
@@ -143,9 +143,23 @@ class BrokenPromiseError(InputError):
     """An operator that claims to preserve the function has changed it: a fault of the operator."""
 
 
-def enforce(certificate: Certificate) -> None:
-    """Raise `BrokenPromiseError` where an operator claims to preserve the function and does not."""
-    broken = [c for c in (certificate.eval, certificate.train) if not c <= ROUNDING]  # NaN too
+def largest_logit(side: Side, inputs: Tensor) -> float:
+    """The largest absolute logit in either mode."""
+    architecture, weights = side
+    values = {name: tensor.double() for name, tensor in weights.items()}
+    forward = network(architecture)
+    with torch.no_grad():
+        found = [forward(values, inputs.double(), training=mode)[0] for mode in (False, True)]
+    return float(torch.stack(found).abs().max())
+
+
+def enforce(certificate: Certificate, largest: float = 1.0) -> None:
+    """Raise `BrokenPromiseError` where an operator claims to preserve the function and does not.
+
+    Logits of size `largest` above 1 may change by rounding in proportion.
+    """
+    most = ROUNDING * max(1.0, largest)
+    broken = [c for c in (certificate.eval, certificate.train) if not c <= most]  # NaN too
     if certificate.claims_exact and broken:
         raise BrokenPromiseError(
             f"{certificate.operator} with {certificate.initialisation} claims to preserve the "

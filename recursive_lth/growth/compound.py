@@ -1,8 +1,10 @@
 """Compound growths: several operators one after the other, certified as one."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from torch import Generator
+import torch
+from torch import Generator, Tensor
 
 from recursive_lth.config import GrowthStep
 from recursive_lth.growth.birth import Batch, Birth
@@ -12,6 +14,7 @@ from recursive_lth.growth.masks_of_new import BUDGETED
 from recursive_lth.growth.operators import COMPOUNDS
 from recursive_lth.ticket.morph import compose
 from recursive_lth.ticket.ticket import Ticket
+from recursive_lth.ticket.transplant import transplant
 
 
 def grow_any(
@@ -22,6 +25,7 @@ def grow_any(
     generation: int,
     generator: Generator,
     scheme: str = "kaiming_normal",
+    spared: Mapping[str, Tensor] | None = None,
 ) -> Sprout:
     """What `grow` does, of one operator or of a compound of several.
 
@@ -31,8 +35,16 @@ def grow_any(
     certificate from beginning to end, which claims to be exact where every part does.
     """
     if step.operator not in COMPOUNDS:
-        return grow(ticket, step, batch, generation=generation, generator=generator, scheme=scheme)
-    grown, parts = ticket, list[Sprout]()
+        return grow(
+            ticket,
+            step,
+            batch,
+            generation=generation,
+            generator=generator,
+            scheme=scheme,
+            spared=spared,
+        )
+    grown, parts, last = ticket, list[Sprout](), dict(spared or {})
     for operator in COMPOUNDS[step.operator]:
         part = grow(
             grown,
@@ -41,8 +53,11 @@ def grow_any(
             generation=generation,
             generator=generator,
             scheme=scheme,
+            spared=last,
         )
         grown = part.ticket
+        nothing = {name: torch.zeros_like(mask) for name, mask in grown.masks.items()}
+        last = transplant(last, part.morph, nothing) if last else {}
         parts.append(part)
     return _joined(ticket, step, batch, parts)
 

@@ -62,10 +62,12 @@ def grow(
     generation: int,
     generator: Generator,
     scheme: str = "kaiming_normal",
+    spared: Mapping[str, Tensor] | None = None,
 ) -> Sprout:
     """The ticket grown by one step, everything it holds transplanted, new layers `g<generation>`.
 
-    `batch` holds real samples, for the certificate and for births that look at gradients. Raises
+    `batch` holds real samples, for the certificate and for births that look at gradients. `spared`
+    marks weights of the ticket with which a growth of constant budget pays last. Raises
     `InputError` where a name is unknown, the network has no such place, or a growth that claims to
     preserve the function does not.
     """
@@ -84,7 +86,8 @@ def grow(
     kept = masks
     if step.mask in BUDGETED:
         budget = masking.remaining(ticket.masks)
-        kept = pay(change, weights, masks, budget, revived=born.revived)
+        last = transplant(spared or {}, change, {n: torch.zeros_like(m) for n, m in masks.items()})
+        kept = pay(weights, masks, budget, is_new=new_places(change, born), last=last)
     grown = Ticket(
         change.after,
         weights=masking.apply(weights, kept),

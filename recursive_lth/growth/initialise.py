@@ -134,7 +134,7 @@ INITIALISATIONS: Mapping[str, Mapping[str, Initialise]] = MappingProxyType(
             "firefly": firefly,
             "variance_transfer": variance_transfer,
         },
-        "split": {"split_evenly": split_evenly, "split_unevenly": split_unevenly},
+        "split": {"split_unevenly": split_unevenly, "split_evenly": split_evenly},
         "deepen": {"identity": identity, "kaiming": kaiming},
         "residual": {
             "zero_gamma": zero_gamma,

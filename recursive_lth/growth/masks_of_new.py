@@ -140,22 +140,23 @@ BUDGETED = frozenset({"constant_budget"})
 
 
 def pay(
-    morph: Morph,
     weights: Mapping[str, Tensor],
     masks: Masks,
     budget: int,
     *,
-    revived: Mapping[str, Tensor],
+    is_new: Mapping[str, Tensor],
+    last: Mapping[str, Tensor],
 ) -> Masks:
     """Masks cut back to `budget` weights in all, taken from the weakest inherited ones by |w|.
 
-    This is how a growth of constant budget pays for its new weights: never with a new one or one
-    that it has `revived`, and every tensor keeps at least one weight. Raises `InputError` where the
-    inherited are too few.
+    This is how a growth of constant budget pays for its new weights: never with one that is new, a
+    copy or revived, with those of `last` only when no other is left, and every tensor keeps at
+    least one weight. Raises `InputError` where the inherited are too few.
     """
-    old = {n: t & masks[n] for n, t in inherited(morph).items() if n in masks}
-    old |= {name: old[name] & ~place for name, place in revived.items()}
-    scores = {name: weights[name].abs() for name in masks}
+    old = {name: mask & ~is_new[name] for name, mask in masks.items()}
+    sizes = {name: weights[name].abs().double() for name in masks}
+    above = 1 + max(float(size.max()) for size in sizes.values() if size.numel())
+    scores = {name: size + above * last[name] for name, size in sizes.items()}
     excess = max(0, masking.remaining(masks) - budget)
     if excess > sum(max(0, n - 1) for n in masking.counts(old).values()):
         raise InputError(

@@ -1,4 +1,4 @@
-"""Squeezing: a growth undone, whatever operator made it."""
+"""Squeezing: a growth undone, whatever operator added to the network."""
 
 from collections.abc import Mapping
 
@@ -23,10 +23,12 @@ def squeeze(ticket: Ticket, change: Morph) -> Ticket:
     symbol two heirs, as `deepen` does, two symbols would become one.
 
     Raises `InputError` where the ticket has another shape than the growth led to, or the growth
-    has removed units or layers, which nothing can bring back.
+    has added nothing, as re-wiring does, or removed units or layers: nothing can bring those back.
     """
     if ticket.architecture != change.after:
         raise InputError("cannot squeeze: the ticket is not of the shape that this growth led to")
+    if change.before == change.after:
+        raise InputError("cannot squeeze: the growth has added nothing, it exchanged weights")
     masks = {n: m > 0 for n, m in _back(ticket.masks, change).items()}
     return Ticket(
         change.before,

@@ -45,9 +45,7 @@ def tiny(morph: Morph, soil: Soil) -> Birth:
     wanted = {name: _beyond(morph, signals, name) for name in signals.deltas}
     matrix, spent = bottleneck_matrix(soil, units, wanted, is_open=True)
     whitening = _whitening(morph, signals, units)
-    left, sizes, right = torch.linalg.svd(
-        -len(soil.batch) * (whitening @ matrix), full_matrices=False
-    )
+    left, sizes, right = torch.linalg.svd(-(whitening @ matrix), full_matrices=False)
     reached = min(units.count, rank(sizes, matrix.shape))
     size = sizes[:reached, None].sqrt()
     incoming = size * (whitening @ left[:, :reached]).T

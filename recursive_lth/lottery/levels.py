@@ -19,7 +19,7 @@ from recursive_lth.pruning.cut import Cut, cut
 from recursive_lth.running.evidence import gather
 from recursive_lth.running.fit import Fitted
 from recursive_lth.running.job import Bench
-from recursive_lth.running.start import first_ticket
+from recursive_lth.running.start import brings_weights, first_ticket
 from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.ticket import Ticket
 
@@ -167,7 +167,7 @@ def _spent_until(bench: Bench[TicketExperiment], trial: Trial, fitted: Fitted, s
 def _with_rewind(bench: Bench[TicketExperiment], ticket: Ticket, fitted: Fitted) -> Ticket:
     """Level 0 with the values that all later levels are rewound to."""
     step = bench.experiment.pruning.rewind_step(bench.per_epoch(bench.experiment.training))
-    if step is None or step not in fitted.kept:
+    if step is None or step not in fitted.kept or brings_weights(bench.experiment.start):
         return ticket
     return replace(ticket, rewind=fitted.kept[step].weights)
 

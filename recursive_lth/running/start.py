@@ -63,8 +63,9 @@ def brings_weights(start: Start) -> bool:
 def first_ticket(start: Start, shape: Shape, classes: int, generator: Generator) -> Ticket:
     """What a run starts with: a dense ticket with fresh weights, or a saved one.
 
-    A saved ticket keeps its weights, masks, rewind values and skeleton, and is born anew in
-    generation 0. Raises `InputError` as `build` does, and where its weights are no plain weights.
+    A saved ticket keeps its weights, in float32, its masks, skeleton, and the values to rewind to,
+    whatever step `pruning.rewind` names; it is born anew in generation 0. Raises `InputError` as
+    `build` does, and where its weights are no plain weights.
     """
     architecture = build(start, shape, classes)
     if not brings_weights(start):
@@ -77,7 +78,14 @@ def first_ticket(start: Start, shape: Shape, classes: int, generator: Generator)
             'start.weights="fresh", or save a ticket of its module()'
         )
     births = {name: torch.zeros_like(born) for name, born in found.births.items()}
-    return replace(found, births=births, parent="", provenance=None)
+    return replace(
+        found,
+        weights={name: tensor.float() for name, tensor in found.weights.items()},
+        rewind={name: tensor.float() for name, tensor in found.rewind.items()},
+        births=births,
+        parent="",
+        provenance=None,
+    )
 
 
 def origin(networks: Iterable[tuple[Start, Architecture]]) -> dict[str, str]:

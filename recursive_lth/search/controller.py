@@ -12,7 +12,7 @@ from recursive_lth.pruning.cut import cut
 from recursive_lth.pruning.rewind import rewind, rewind_newborn
 from recursive_lth.running.evidence import gather
 from recursive_lth.running.job import Bench, Job, Row
-from recursive_lth.running.start import first_ticket
+from recursive_lth.running.start import brings_weights, first_ticket
 from recursive_lth.running.train import train
 from recursive_lth.search.acceptance import Verdict, accept
 from recursive_lth.search.describe import describe_ticket
@@ -91,7 +91,8 @@ def _start(bench: Bench[Experiment]) -> tuple[Generation, Ticket, list[Row]]:
     generator = seeds.generator(experiment.seed, "generation", 0, "birth")
     ticket = first_ticket(experiment.start, shape, bench.split.classes, generator)
     turn = _Turn(ticket, [], 0, 0, new_layers=frozenset(ticket.architecture.layers))
-    _train(bench, turn, 0, "train", experiment.training.epochs, keep_at=_rewind_step(bench))
+    back = None if brings_weights(experiment.start) else _rewind_step(bench)
+    _train(bench, turn, 0, "train", experiment.training.epochs, keep_at=back)
     if turn.is_diverged:
         raise InputError("the dense start network diverges: lower training.learning_rate")
     nothing = Seedling(turn.ticket, None, None, (), [])

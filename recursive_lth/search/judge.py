@@ -17,6 +17,7 @@ from recursive_lth.growth.certificate import BrokenPromiseError
 from recursive_lth.growth.compound import grow_any
 from recursive_lth.growth.grow import Sprout
 from recursive_lth.growth.optimizer import INHERIT, RESET
+from recursive_lth.pruning.spare import spared
 from recursive_lth.running.fit import Fitted, fit
 from recursive_lth.running.job import Bench, Job, Row, rungs_of
 from recursive_lth.search.describe import describe_growth
@@ -242,6 +243,7 @@ def _grow(bench: Bench[Experiment], parent: Ticket, proposal: Proposal, generati
             generation=generation,
             generator=seeds.generator(seed, "generation", generation, "birth"),  # common to all
             scheme=bench.experiment.start.initialisation,
+            spared=spared(parent, bench.experiment.pruning, generation),
         )
 
 
