@@ -8,7 +8,7 @@ from search_runs import invented
 from recursive_lth.config import Acceptance
 from recursive_lth.search.acceptance import accept
 
-START = invented(0, val_accuracy=0.9)
+START = invented(0, val_accuracy=0.9, density=1.0)
 RULE = Acceptance(margin=0.05, max_density=0.5)
 
 

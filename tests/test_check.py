@@ -9,7 +9,7 @@ from recursive_lth.growth.initialise import INITIALISATIONS, PRESERVING
 from recursive_lth.growth.masks_of_new import MASKS_OF_NEW
 from recursive_lth.growth.operators import OPERATORS
 from recursive_lth.running.check import check_target
-from recursive_lth.search.check import check_names, check_pruning, check_rewind
+from recursive_lth.search.check import check_growth, check_names, check_pruning, check_rewind
 
 FIXED = "growth.policy=fixed"
 
@@ -49,6 +49,32 @@ def test_a_wrong_name_is_an_error_that_names_key_and_cure(
     with pytest.raises(InputError, match=message) as caught:
         check_names(small(*settings))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["growth.warmup_epochs=7"], "growth.warmup_epochs is read with .*carry_warmup alone"),
+        (["space.density=[0.1, 0.9]"], "space.density is that of space.mask random alone"),
+        (
+            [FIXED, 'growth.schedule=[{operator="widen", density=0.9}]'],
+            "density is that of mask random alone, got mask dense",
+        ),
+        (
+            [FIXED, 'growth.schedule=[{operator="widen", mask="copied"}]'],
+            "widen copies no layer, so mask copied would be dense",
+        ),
+        (
+            [FIXED, 'growth.schedule=[{operator="stretch_widen"}]'],
+            "stretch has no place in mlp: begin with another operator",
+        ),
+    ],
+)
+def test_what_would_do_nothing_is_refused(settings: list[str], message: str) -> None:
+    start = mlp((1, 8, 8), 10, (6,))
+    check_growth(small(), start)
+    with pytest.raises(InputError, match=message):
+        check_growth(small(*settings), start)
 
 
 @pytest.mark.parametrize("operator", OPERATORS)

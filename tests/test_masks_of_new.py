@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from changes import row_ancestors
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import SEEDS, architectures, exact_masks
@@ -23,7 +24,7 @@ from recursive_lth.growth.masks_of_new import MASKS_OF_NEW, pay
 from recursive_lth.growth.new_units import new_units
 from recursive_lth.growth.operators import OPERATORS
 from recursive_lth.ticket.masks import apply, counts, remaining
-from recursive_lth.ticket.morph import Morph, birth
+from recursive_lth.ticket.morph import NEW, Morph, birth
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.ticket.transplant import inherited
 
@@ -138,6 +139,18 @@ def test_constant_budget(network: str, operator: str, initialisation: str) -> No
             check_payment(sprout, free)
 
 
+def is_copy(change: Morph, name: str) -> Tensor:
+    """True where an entry's row or column has an ancestor that an earlier one has too."""
+    found = torch.zeros(change.after.shape(name), dtype=torch.bool)
+    if name in change.before.tensors:
+        for dimension in (0, 1):
+            sources = row_ancestors(change, name, dimension)
+            for entry, source in enumerate(sources):
+                if source != NEW and source in sources[:entry]:
+                    found.select(dimension, entry).fill_(True)
+    return found
+
+
 def check_payment(sprout: Sprout, free: Sprout) -> None:
     """Compare a paid growth with the same one unpaid, weight by weight."""
     gone, stayed = [0.0], [math.inf]
@@ -146,6 +159,7 @@ def check_payment(sprout: Sprout, free: Sprout) -> None:
             continue
         before, after = free.ticket.masks[name], sprout.ticket.masks[name]
         is_old = has_ancestor & ~sprout.revived.get(name, torch.zeros_like(before))
+        is_old &= ~is_copy(sprout.morph, name)
         size = free.ticket.weights[name].abs()
         assert torch.equal(before[~is_old], after[~is_old])
         assert torch.equal(sprout.ticket.weights[name], free.ticket.weights[name] * after)
@@ -162,7 +176,7 @@ def check_payment(sprout: Sprout, free: Sprout) -> None:
         assert sprout.certificate.eval <= 1e-10
 
 
-def places(change: Morph) -> dict[str, dict[str, Tensor]]:
+def what_is_new(change: Morph) -> dict[str, dict[str, Tensor]]:
     """What is new after a change; nothing pays last."""
     is_new = {name: ~place for name, place in inherited(change).items()}
     return {
@@ -180,7 +194,7 @@ def test_the_spared_pay_last() -> None:
     weights["output.weight"][:, :2] = torch.tensor([[2.0, 8.0], [-4.0, 6.0]])
     masks = {n: torch.ones(change.after.shape(n), dtype=torch.bool) for n in change.after.prunable}
     last = {name: weights[name].abs() < 7 for name in masks}
-    paid = pay(weights, masks, 16 - 3, is_new=places(change)["is_new"], last=last)
+    paid = pay(weights, masks, 16 - 3, is_new=what_is_new(change)["is_new"], last=last)
     assert paid["fc1.weight"].tolist() == [[True, False], [False, True], [True] * 2, [True] * 2]
     assert paid["output.weight"].tolist() == [[True, False, True, True], [True] * 4]
 
@@ -193,11 +207,11 @@ def test_the_weakest_pay_even_where_new_ones_are_weaker() -> None:
     weights["fc1.weight"][:2] = torch.tensor([[5.0, -1.0], [7.0, 3.0]])
     weights["output.weight"][:, :2] = torch.tensor([[2.0, 8.0], [-4.0, 6.0]])
     masks = {n: torch.ones(change.after.shape(n), dtype=torch.bool) for n in change.after.prunable}
-    paid = pay(weights, masks, 16 - 3, **places(change))
+    paid = pay(weights, masks, 16 - 3, **what_is_new(change))
     assert paid["fc1.weight"].tolist() == [[True, False], [True, False], [True] * 2, [True] * 2]
     assert paid["output.weight"].tolist() == [[False, True, True, True], [True] * 4]
     assert all(bool(mask.all()) for mask in masks.values())
-    assert counts(pay(weights, masks, 99, **places(change))) == counts(masks)
+    assert counts(pay(weights, masks, 99, **what_is_new(change))) == counts(masks)
 
 
 def test_each_tensor_keeps_an_old_weight() -> None:
@@ -207,10 +221,10 @@ def test_each_tensor_keeps_an_old_weight() -> None:
     weights = {name: torch.ones(change.after.shape(name)) for name in change.after.tensors}
     weights["fc1.weight"] = torch.tensor([[0.1, 0.2], [0.4, 0.3], [1, 1], [1, 1]])
     masks = {n: torch.ones(change.after.shape(n), dtype=torch.bool) for n in change.after.prunable}
-    paid = pay(weights, masks, 16 - 6, **places(change))
+    paid = pay(weights, masks, 16 - 6, **what_is_new(change))
     assert paid["fc1.weight"][:2].tolist() == [[False, False], [True, False]]
     with pytest.raises(InputError, match="7 new weights costs more"):
-        pay(weights, masks, 16 - 7, **places(change))
+        pay(weights, masks, 16 - 7, **what_is_new(change))
 
 
 def test_a_new_part_of_a_tensor_is_never_empty() -> None:

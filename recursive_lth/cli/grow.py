@@ -91,26 +91,29 @@ def _settings(
 def _print_plan(experiment: Experiment, data_dir: Path | None, out: Path, as_json: bool) -> None:
     """Print the resolved experiment and about what it costs; the text is TOML itself."""
     from recursive_lth import api
-    from recursive_lth.search.check import check_names
-    from recursive_lth.search.plan import plan
+    from recursive_lth.search.check import check_fit, check_names, check_pruning
+    from recursive_lth.search.plan import plan, start_architecture
     from recursive_lth.training import datasets
     from recursive_lth.training.device import choose
     from recursive_lth.training.split import split
 
     check_names(experiment)
+    check_pruning(experiment)
     dataset = datasets.load(experiment.data.name, data_dir)
     parts = split(dataset, experiment.data, experiment.seed, choose("cpu"))
+    start = start_architecture(experiment, dataset.sample_shape, parts.classes)
+    check_fit(experiment, start, len(parts.train))
     cost = plan(experiment, dataset.sample_shape, parts.classes, len(parts.train))
     folder = api.run_folder(experiment, out)
     text = experiment_to_toml(experiment)
     if as_json:
         screen.print_json({"folder": str(folder), "experiment": tomllib.loads(text), "plan": cost})
         return
-    start = cost["start"]
+    first = cost["start"]
     print(
         text,
-        f"# starts as {start['architecture']}: depth {start['depth']}, "
-        f"{count(start['weights'])} weights, {operations(start['multiply_adds'])} multiply-adds",
+        f"# starts as {first['architecture']}: depth {first['depth']}, "
+        f"{count(first['weights'])} weights, {operations(first['multiply_adds'])} multiply-adds",
         f"# {cost['generations']} generations, about {cost['epochs']:g} epochs of "
         f"{cost['training_samples']} samples, {cost['training_steps']} steps, "
         f"{operations(cost['training_multiply_adds'])} multiply-adds",

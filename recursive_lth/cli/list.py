@@ -9,6 +9,7 @@ from recursive_lth.cli import screen
 from recursive_lth.cli.options import Debug, Json, Out
 from recursive_lth.cli.runs import run_folders, state, tickets_state
 from recursive_lth.errors import InputError
+from recursive_lth.growth.catalogue import BIRTHS, GROWTHS
 from recursive_lth.report.record import command_of, read_run
 from recursive_lth.report.table import Table
 from recursive_lth.report.tickets_record import read_tickets
@@ -32,7 +33,7 @@ def list_all(*, out: Out = Path("runs"), json: Json = False, debug: Debug = Fals
         "experiments": _experiments(),
         "search_spaces": _spaces(),
         "architectures": {**_architectures(), **IMPORTED},
-        "growth": _operators(),
+        "growth": _growths(),
         "data": {**shelf.DATA_SETS, "FILE.npz": OWN_DATA},
         "runs": {str(folder): _state(folder) for folder in run_folders(out)},
     }
@@ -62,16 +63,12 @@ def _architectures() -> dict[str, str]:
     return {name: _first_line(build) for name, build in ARCHITECTURES.items()}
 
 
-def _operators() -> dict[str, str]:
+def _growths() -> dict[str, str]:
     """Each growth, what it does and how its weights can be born, the preserving way first."""
-    from recursive_lth.growth.initialise import INITIALISATIONS
-    from recursive_lth.growth.operators import COMPOUNDS, OPERATORS
-
-    found = {
-        name: f"{_first_line(operator)} Births: {', '.join(INITIALISATIONS[name])}."
-        for name, operator in OPERATORS.items()
+    return {
+        name: f"{words}. Births: {', '.join(BIRTHS[name])}" if name in BIRTHS else words
+        for name, words in GROWTHS.items()
     }
-    return found | {name: f"{' and then '.join(parts)}." for name, parts in COMPOUNDS.items()}
 
 
 def _first_line(function: Any) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-import torch
 from torch import Generator, Tensor
 
 from recursive_lth.config import GrowthStep
@@ -12,6 +11,7 @@ from recursive_lth.growth.certificate import certify
 from recursive_lth.growth.grow import Sprout, grow, new_places
 from recursive_lth.growth.masks_of_new import BUDGETED
 from recursive_lth.growth.operators import COMPOUNDS
+from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.morph import compose
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.ticket.transplant import transplant
@@ -44,7 +44,7 @@ def grow_any(
             scheme=scheme,
             spared=spared,
         )
-    grown, parts, last = ticket, list[Sprout](), dict(spared or {})
+    grown, parts, last = ticket, list[Sprout](), dict(spared or masking.none(ticket.masks))
     for operator in COMPOUNDS[step.operator]:
         part = grow(
             grown,
@@ -56,8 +56,7 @@ def grow_any(
             spared=last,
         )
         grown = part.ticket
-        nothing = {name: torch.zeros_like(mask) for name, mask in grown.masks.items()}
-        last = transplant(last, part.morph, nothing) if last else {}
+        last = transplant(last, part.morph, masking.none(grown.masks))
         parts.append(part)
     return _joined(ticket, step, batch, parts)
 

@@ -86,7 +86,7 @@ def grow(
     kept = masks
     if step.mask in BUDGETED:
         budget = masking.remaining(ticket.masks)
-        last = transplant(spared or {}, change, {n: torch.zeros_like(m) for n, m in masks.items()})
+        last = transplant(spared or masking.none(ticket.masks), change, masking.none(masks))
         kept = pay(weights, masks, budget, is_new=new_places(change, born), last=last)
     grown = Ticket(
         change.after,
@@ -148,7 +148,7 @@ def _masks(
 ) -> Masks:
     rule = pick(MASKS_OF_NEW, step.mask, "mask of new weights")
     masks = rule(change, ticket.masks, born.skeleton, generator, step.density)
-    nothing = {name: torch.zeros_like(mask) for name, mask in masks.items()}
+    nothing = masking.none(masks)
     dropped, revived = {**nothing, **born.dropped}, {**nothing, **born.revived}
     return {name: (mask & ~dropped[name]) | revived[name] for name, mask in masks.items()}
 

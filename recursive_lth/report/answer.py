@@ -30,14 +30,12 @@ def find_answer(record: RunRecord) -> Answer:
     """The best ticket of a run against its ticket 0, or how far the run has come."""
     ticket, dense = best(record), start(record.generations)
     if dense is None:
-        return Answer("No ticket yet", "The dense start network is still in training.", [])
+        return Answer("No ticket yet", "The start network is still in training.", [])
     if ticket is None:
         tried = sum(line["generation"] > 0 for line in record.generations)
         rest = f", and none of the {tried} after it was accepted" if tried else ""
         key, data = _shared_accuracy(dense, dense)
-        reached = (
-            f"Ticket 0, the dense start network, reaches {percent(dense[key])} {data} accuracy"
-        )
+        reached = f"Ticket 0, the start network, reaches {percent(dense[key])} {data} accuracy"
         return Answer("No winning ticket yet", f"{reached}{rest}.", [])
     key, _ = _shared_accuracy(ticket, dense)
     weights = f"{count(ticket['remaining_weights'])} weights"
@@ -60,7 +58,7 @@ def _explain(ticket: Line, dense: Line) -> str:
     layers = f"{abs(deeper)} layer{'s' * (abs(deeper) != 1)}"
     depth = f"{layers} {'deeper' if deeper > 0 else 'shallower'}"
     return (
-        f"Ticket 0, the dense network the run began with, reaches {percent(dense[key])} {data} "
+        f"Ticket 0, the network the run began with, reaches {percent(dense[key])} {data} "
         f"accuracy with {count(dense['remaining_weights'])} weights at depth {dense['depth']}. The "
         f"best ticket, found in generation {ticket['generation']}, is "
         f"{accuracy if better else 'as accurate'}, has {percent(ratio, digits=1)} as many weights "

@@ -91,6 +91,6 @@ def survival_table(record: RunRecord) -> Table:
 def _at_birth(line: Line) -> int | None:
     """How many weights a generation brought, before any of them was pruned; None if not known."""
     if line["operator"] == "start":
-        return int(line["weights"])
+        return int(line["remaining_weights"])
     born = line["growth"].get("born_weights")
     return None if born is None else int(born)

@@ -86,7 +86,8 @@ def describe_growth(line: Mapping[str, Any]) -> str:
     """What made the ticket of this line, in a few words: `widen h1 by 12`, `pruned only`."""
     growth = line["growth"]
     if growth is None:
-        return "dense start" if line["operator"] == "start" else "pruned only"
+        kind = "dense" if line["density"] == 1 else "given"
+        return f"{kind} start" if line["operator"] == "start" else "pruned only"
     operator = growth["operator"]
     units = sum((growth.get("new_units") or {}).values())
     where = growth.get("where") or UNKNOWN
@@ -103,6 +104,8 @@ def describe_exchange(line: Mapping[str, Any]) -> str:
     came, gone = count(growth["born_weights"]), count(growth["left_weights"])
     if growth["operator"] == "rewire":
         return f"{came} weights returned, {gone} left"
+    if growth["operator"] == "split":
+        came = "no"  # a copy counts as born with what it copies
     return f"{came} new weights" + (
         f", {gone} left to pay for them" if growth["left_weights"] else ""
     )

@@ -32,7 +32,8 @@ def accept(
         return Verdict(
             False, f"rejected: density {density:.3f} is above the bound {rule.max_density:g}"
         )
-    rival = "best so far" if winners else "dense start"
+    kind = "dense" if lineage[0].density == 1 else "given"
+    rival = "best so far" if winners else f"{kind} start"
     change = f"{100 * (accuracy - reference):+.2f} points to the {rival}"
     if reference - accuracy > rule.margin + ROUNDING:
         return Verdict(False, f"rejected: {change}, margin {100 * rule.margin:g}")

@@ -1,15 +1,18 @@
 """Can an experiment of recursive growth be run as it stands? Asked before anything is written."""
 
-from recursive_lth.config import Experiment
+from recursive_lth.architecture.graph import Architecture
+from recursive_lth.config import Experiment, Growth, GrowthStep, Space
 from recursive_lth.errors import InputError
 from recursive_lth.growth.initialise import INITIALISATIONS, PRESERVING
 from recursive_lth.growth.masks_of_new import MASKS_OF_NEW
-from recursive_lth.growth.operators import COMPOUNDS, OPERATORS
+from recursive_lth.growth.operators import COMPOUNDS, OPERATORS, PLACES
 from recursive_lth.growth.optimizer import INHERIT
 from recursive_lth.pruning.scores import NEEDS_TALLY
 from recursive_lth.running import check
 from recursive_lth.search.policy import POLICIES
 from recursive_lth.training.loop import steps_in
+
+COPYING = ("stretch", "stretch_widen")  # operators whose new layers have models
 
 
 def check_rewind(experiment: Experiment, samples: int) -> None:
@@ -46,6 +49,44 @@ def check_names(experiment: Experiment) -> None:
                 f"growth.schedule: {step.operator} has no initialisation {step.initialisation!r}; "
                 f"choose from {', '.join(known)}"
             )
+
+
+def check_fit(experiment: Experiment, start: Architecture, samples: int) -> None:
+    """Raise `InputError` where an experiment does not fit its first network or its data."""
+    check_rewind(experiment, samples)
+    check.check_target(experiment.pruning, start)
+    check_growth(experiment, start)
+
+
+def check_growth(experiment: Experiment, start: Architecture) -> None:
+    """Raise `InputError` where a growth could not be made, or a setting of it would be ignored."""
+    growth, space = experiment.growth, experiment.space
+    if growth.warmup_epochs != Growth().warmup_epochs and growth.optimizer != "carry_warmup":
+        raise InputError(
+            "growth.warmup_epochs is read with growth.optimizer=carry_warmup alone: leave it out"
+        )
+    if space.density != Space().density and "random" not in space.mask:
+        raise InputError("space.density is that of space.mask random alone: leave it out")
+    for step in growth.schedule:
+        if step.density != GrowthStep().density and step.mask != "random":
+            raise InputError(
+                "growth.schedule: density is that of mask random alone, got mask "
+                f"{step.mask}: leave it out"
+            )
+        if step.mask == "copied" and step.operator not in COPYING:
+            raise InputError(
+                f"growth.schedule: {step.operator} copies no layer, so mask copied would be dense: "
+                f"name another, or grow by {' or '.join(COPYING)}"
+            )
+    if growth.schedule:
+        first = growth.schedule[0]
+        for part in COMPOUNDS.get(first.operator, (first.operator,))[:1]:
+            places = PLACES[part](start)
+            if not places:
+                raise InputError(
+                    f"growth.schedule: {part} has no place in {experiment.start.architecture}: "
+                    "begin with another operator, or with another start.architecture"
+                )
 
 
 def check_pruning(experiment: Experiment) -> None:

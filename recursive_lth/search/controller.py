@@ -94,7 +94,7 @@ def _start(bench: Bench[Experiment]) -> tuple[Generation, Ticket, list[Row]]:
     back = None if brings_weights(experiment.start) else _rewind_step(bench)
     _train(bench, turn, 0, "train", experiment.training.epochs, keep_at=back)
     if turn.is_diverged:
-        raise InputError("the dense start network diverges: lower training.learning_rate")
+        raise InputError("the start network diverges: lower training.learning_rate")
     nothing = Seedling(turn.ticket, None, None, (), [])
     return _close(bench, turn, [], START, nothing), turn.ticket, turn.rows
 
@@ -220,7 +220,8 @@ def _close(
     if turn.is_diverged:
         verdict = Verdict(False, "rejected: training diverged; lower training.learning_rate")
     elif not line:
-        verdict = Verdict(True, f"the dense {operator} network")
+        kind = "dense" if turn.ticket.cost.density == 1 else "given"
+        verdict = Verdict(True, f"the {kind} {operator} network")
     else:
         rule = bench.experiment.acceptance
         verdict = accept(rule, line, evaluation.accuracy, turn.ticket.cost.density)

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from recursive_lth.growth.grow import Sprout, describe
+from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.masks import counts
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.ticket.transplant import transplant
@@ -58,8 +59,7 @@ def describe_growth(parent: Ticket, sprout: Sprout, generation: int) -> dict[str
     `born_weights` and `left_weights` are counted before any training.
     """
     masks = sprout.ticket.masks
-    nothing = {name: torch.zeros_like(mask) for name, mask in masks.items()}
-    inherited = transplant(parent.masks, sprout.morph, nothing)
+    inherited = transplant(parent.masks, sprout.morph, masking.none(masks))
     return describe(sprout.step, sprout.morph) | {
         "born_weights": count_survivors(sprout.ticket).get(str(generation), 0),
         "left_weights": sum(int((inherited[n] & ~mask).sum()) for n, mask in masks.items()),

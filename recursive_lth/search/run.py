@@ -10,14 +10,13 @@ import torch
 import recursive_lth
 from recursive_lth.config import Experiment
 from recursive_lth.errors import DamagedFileError
-from recursive_lth.running.check import check_target
 from recursive_lth.running.clock import Clock
 from recursive_lth.running.job import Bench, Row
 from recursive_lth.running.progress import Meter, Watch
 from recursive_lth.running.run_folder import Resume, RunFolder, check_origin, opened, run_folder
 from recursive_lth.running.stages import Stages
 from recursive_lth.running.start import origin
-from recursive_lth.search.check import check_names, check_pruning, check_rewind
+from recursive_lth.search.check import check_fit, check_names, check_pruning
 from recursive_lth.search.controller import generations, stop_reason
 from recursive_lth.search.generation import Generation, read_lineage, write_lineage
 from recursive_lth.search.plan import planned_epochs, start_architecture
@@ -62,10 +61,9 @@ def grow(
     with clock.inside("data"):
         data = load(experiment.data.name, data_dir)
         parts = split(data, experiment.data, experiment.seed, where)
-        check_rewind(experiment, len(parts.train))
         batches = Batches(parts.train, parts.black, experiment.training)
     architecture = start_architecture(experiment, data.sample_shape, parts.classes)
-    check_target(experiment.pruning, architecture)
+    check_fit(experiment, architecture, len(parts.train))
     meter = Meter(watch, planned_epochs(experiment, architecture))
     with opened(experiment, out, resume) as folder:
         made_by = {"torch": torch.__version__, "recursive_lth": recursive_lth.__version__}

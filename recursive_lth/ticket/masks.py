@@ -17,6 +17,11 @@ def dense(architecture: Architecture) -> Masks:
     return {n: torch.ones(architecture.shape(n), dtype=torch.bool) for n in architecture.prunable}
 
 
+def none(masks: Mapping[str, Tensor]) -> Masks:
+    """False everywhere, in the shapes of these masks."""
+    return {name: torch.zeros_like(mask) for name, mask in masks.items()}
+
+
 def counts(masks: Mapping[str, Tensor]) -> dict[str, int]:
     """How many weights remain in each tensor."""
     return {name: int(mask.count_nonzero()) for name, mask in masks.items()}
