@@ -7,7 +7,7 @@ import pytest
 import torch
 from strategies import exact_masks
 
-from recursive_lth import seeds
+from recursive_lth import seeds, shelf
 from recursive_lth.architecture import zoo
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.network import network
@@ -19,7 +19,9 @@ from recursive_lth.files import read_json
 from recursive_lth.growth.birth import Batch
 from recursive_lth.growth.fresh import fresh
 from recursive_lth.growth.grow import grow, seed_ticket
+from recursive_lth.running.run_folder import run_folder
 from recursive_lth.running.start import build, first_ticket, origin
+from recursive_lth.search.run import grow as grow_run
 from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.morph import birth
 from recursive_lth.ticket.ticket import load_ticket
@@ -99,6 +101,24 @@ def test_a_ticket_brings_its_weights(tmp_path: Path) -> None:
     assert origin([(start, architecture)]) == {"start": ticket.digest}
     fresh_one = first_ticket(replace(start, weights="fresh"), (4,), 3, seeds.generator(0, "t"))
     assert fresh_one.digest == whole.digest
+
+
+def test_a_run_rewinds_to_what_the_ticket_says(tmp_path: Path) -> None:
+    """Not to the weights that it begins with, which are trained already."""
+    architecture = zoo.mlp((1, 8, 8), 10, (6,))
+    ticket = seed_ticket(birth(architecture), seeds.generator(0, "t"), "kaiming_normal")
+    trained = {name: tensor * 0.5 for name, tensor in ticket.weights.items()}
+    path = replace(ticket, weights=trained).save(tmp_path / "mine.safetensors")
+    settings = [
+        f'start.architecture="{path}"', "start.hidden=[]", "training.epochs=0.2",
+        "pruning.epochs=0.2", "pruning.rewind=init", "pruning.rounds=1", "budget.generations=1",
+    ]  # fmt: skip
+    experiment = shelf.load_experiment("grow_digits", settings)
+    *_, last = grow_run(experiment, out=tmp_path / "runs")
+    folder = run_folder(experiment, tmp_path / "runs").path
+    found = load_ticket(folder / "tickets" / f"{last.digest}.safetensors")
+    for name, tensor in ticket.rewind.items():
+        assert torch.equal(found.rewind[name], tensor)
 
 
 def test_coefficients_are_no_start(tmp_path: Path) -> None:
