@@ -130,6 +130,11 @@ def test_layers_used_twice() -> None:
     refused(Twice(mean), "front.0: is used twice: give each use a layer of its own")
 
 
+def test_layers_that_give_several_tensors() -> None:
+    network = Network(lambda pair: mean(pair[0]), nn.MaxPool2d(2, return_indices=True))
+    refused(network, "front.0: return_indices must be False")
+
+
 def test_tied_parameters() -> None:
     network = Network(mean, nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1))
     network.front[1].weight = network.front[0].weight
@@ -146,7 +151,6 @@ def test_parameters_outside_layers() -> None:
             return self.head(mean(self.front(x) + self.shift))
 
     refused(Scaled(), "shift is used outside a layer")
-    refused(nn.Linear(3, 2), "weight is used outside a layer", torch.zeros(2, 3))
 
 
 def test_layers_that_are_never_used() -> None:

@@ -83,6 +83,8 @@ def _read(reading: _Reading, node: fx.Node) -> None:
         )
     if not isinstance(value, Shape):
         if _has_tensor(value):
+            if node.op == "call_module":
+                read_module(reading.module.get_submodule(str(node.target)))  # tells its type
             raise InputError(f"{name_of(node)}() gives several tensors: {APART}")
         return  # a number, such as the size of a batch, which those who use it have as a value
     spec, in_place = _spec(reading, node)
