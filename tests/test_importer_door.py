@@ -1,5 +1,7 @@
 """What a module may not be is told before it is run: where, of what type, and what would help."""
 
+from typing import Any
+
 import pytest
 import torch
 from test_importer_errors import refused
@@ -71,7 +73,7 @@ def test_a_spectral_norm_is_no_pruning() -> None:
 
 def test_a_compiled_module() -> None:
     """Nothing is compiled before the first call, so that this costs nothing."""
-    compiled = torch.compile(chain(), backend="eager")
+    compiled: Any = torch.compile(chain(), backend="eager")
     refused(compiled, "the module: is made by torch.compile: .* module._orig_mod,", FEATURES)
     refused(chain(compiled), r"1: is made by torch.compile: .* module.1._orig_mod,", FEATURES)
     assert from_module(compiled._orig_mod, FEATURES)[0].depth == 2
