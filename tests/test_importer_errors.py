@@ -34,6 +34,10 @@ def mean(x: Tensor) -> Tensor:
     return x.mean((2, 3))
 
 
+def pixel(x: Tensor) -> Tensor:
+    return F.adaptive_avg_pool2d(x, 1)
+
+
 def refused(module: nn.Module, words: str, batch: Tensor = IMAGES) -> None:
     with pytest.raises(InputError, match=words):
         from_module(module, batch)
@@ -95,6 +99,16 @@ FUNCTIONS: list[tuple[Callable[[Tensor], Any], str]] = [
     (lambda x: mean(x) if x.sum() > 0 else mean(-x), "cannot be traced by torch.fx"),
     (lambda x: mean(sum(row for row in x)), "cannot be traced by torch.fx"),
     (lambda x: mean(torch.zeros(2, 4, 8, 8) + x), "is used outside a layer"),
+    (lambda x: x[:, :, 0, 0], r"getitem\(\) .* behind a pool use .flatten\(1\)"),
+    (lambda x: pixel(x)[0].flatten(), r"getitem\(\) is not among our operations"),
+    (lambda x: pixel(x)[:1, :, 0, 0], r"getitem\(\) is not among our operations"),
+    (lambda x: pixel(x)[:, -4:, 0, 0], r"getitem\(\) is not among our operations"),
+    (lambda x: pixel(x)[:, [2, 1, 0, 3], 0, 0], r"getitem\(\) is not among our operations"),
+    (lambda x: pixel(x)[:, :, 0, 0, None].squeeze(2), r"getitem\(\) is not among"),
+    (lambda x: pixel(x).squeeze(0).flatten(1), r"squeeze\(\) of the samples' axis"),
+    (lambda x: torch.squeeze(pixel(x), (-4, 3)).flatten(1), "samples' axis is no layer: to take"),
+    (lambda x: F.avg_pool2d(x, (8, 8)).squeeze(3).transpose(1, 2).flatten(1), "cannot be parted"),
+    (lambda x: F.avg_pool2d(x.mean((2, 3), True).squeeze(3), 1).flatten(1), r"use .flatten\(1\)"),
     (lambda x: mean(x.mul(2)), r"mul\(\) is not among our operations: gates"),
 ]
 
@@ -130,6 +144,11 @@ def test_layers_used_twice() -> None:
     refused(Twice(mean), "front.0: is used twice: give each use a layer of its own")
 
 
+def test_layers_that_give_several_tensors() -> None:
+    network = Network(lambda pair: mean(pair[0]), nn.MaxPool2d(2, return_indices=True))
+    refused(network, "front.0: return_indices must be False")
+
+
 def test_tied_parameters() -> None:
     network = Network(mean, nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1))
     network.front[1].weight = network.front[0].weight
@@ -146,7 +165,6 @@ def test_parameters_outside_layers() -> None:
             return self.head(mean(self.front(x) + self.shift))
 
     refused(Scaled(), "shift is used outside a layer")
-    refused(nn.Linear(3, 2), "weight is used outside a layer", torch.zeros(2, 3))
 
 
 def test_layers_that_are_never_used() -> None:

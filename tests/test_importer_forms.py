@@ -41,6 +41,10 @@ def then_mean(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return mean(function(x))
 
 
+def pixel(x: Tensor) -> Tensor:
+    return F.adaptive_avg_pool2d(x, 1)
+
+
 ACTS: dict[str, list[Callable[[Tensor], Tensor]]] = {
     "relu": [F.relu, torch.relu, lambda x: x.relu(), lambda x: F.relu(x, inplace=True),
              lambda x: x.relu_(), torch.relu_, F.relu_, nn.ReLU(), nn.ReLU(inplace=True)],
@@ -71,6 +75,16 @@ FORMS: list[tuple[Callable[[Tensor], Tensor], int, list[str]]] = [
     (lambda x: x.mean((2, 3), keepdim=True).flatten(1), 2, ["meanpool"]),
     (lambda x: torch.flatten(F.adaptive_avg_pool2d(x, 1), 1), 2, ["meanpool"]),
     (lambda x: F.adaptive_avg_pool2d(x, (1, 1)).squeeze(), 2, ["meanpool"]),
+    (lambda x: pixel(x).squeeze(-1).squeeze(-1), 2, ["meanpool"]),
+    (lambda x: torch.squeeze(pixel(x).squeeze(2), dim=2), 2, ["meanpool"]),
+    (lambda x: pixel(x).squeeze((2, 3)), 2, ["meanpool"]),
+    (lambda x: pixel(x)[:, :, 0, 0], 2, ["meanpool"]),
+    (lambda x: pixel(x)[..., 0, -1], 2, ["meanpool"]),
+    (lambda x: pixel(x)[..., 0][:, :, 0], 2, ["meanpool"]),
+    (lambda x: pixel(x)[:, :, 0].flatten(1), 2, ["meanpool"]),
+    (lambda x: F.max_pool2d(x, 4)[:, :, 0, 0], 2, ["maxpool", "flatten"]),
+    (lambda x: F.relu(pixel(x).squeeze(3)).squeeze(2), 2, ["meanpool", "relu"]),
+    (lambda x: torch.cat([pixel(x)[:, :, 0]] * 2, 1)[:, :, 0], 4, ["meanpool", "concat"]),
     (lambda x: F.avg_pool2d(x, x.size(3)).flatten(1), 2, ["avgpool", "flatten"]),
     (lambda x: F.adaptive_avg_pool2d(x, 2).view(x.size(0), -1), 8, ["adaptivepool", "flatten"]),
     (lambda x: F.max_pool2d(x, 2).view(-1, 8), 8, ["maxpool", "flatten"]),
@@ -94,15 +108,26 @@ def test_forms(function: Callable[[Tensor], Tensor], features: int, expected: li
     assert operations(imported(function, features)) == expected
 
 
-def test_what_is_read_after_work_in_place() -> None:
+IN_PLACE: list[tuple[Callable[[Tensor], Tensor], str]] = [
+    (lambda x: F.relu(x, inplace=True), "relu"),
+    (lambda x: F.relu(x, True), "relu"),
+    (lambda x: F.relu(input=x, inplace=True), "relu"),
+    (lambda x: F.leaky_relu(x, 0.01, True), "leakyrelu"),
+    (lambda x: F.relu6(x, True), "relu6"),
+    (lambda x: F.silu(x, True), "silu"),
+    (lambda x: F.hardswish(x, True), "hardswish"),
+    (torch.relu_, "relu"),
+    (lambda x: x.sigmoid_(), "sigmoid"),
+    (lambda x: F.leaky_relu(x, 0.01, False), "conv"),
+    (lambda x: F.relu(x, False), "conv"),
+]
+
+
+@pytest.mark.parametrize(("act", "read"), IN_PLACE)
+def test_what_is_read_after_work_in_place(act: Callable[[Tensor], Tensor], read: str) -> None:
     """A stream that an activation overwrites is read as overwritten, under its old name too."""
-
-    def overwrite(x: Tensor) -> Tensor:
-        y = F.relu(x, inplace=True)
-        return mean(torch.tanh(y) + x)
-
-    architecture = imported(overwrite)
-    assert architecture.layers["add"].inputs == ("tanh", "relu")
+    architecture = imported(lambda x: mean(torch.tanh(act(x)) + x))
+    assert architecture.layers["add"].inputs == ("tanh", read)
 
 
 def test_one_function_is_called_for_lightness() -> None:

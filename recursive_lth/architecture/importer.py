@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from recursive_lth import seeds
 from recursive_lth.architecture.graph import Architecture
+from recursive_lth.architecture.importing.door import check_input, check_module
 from recursive_lth.architecture.importing.parts import Part, read_parts
 from recursive_lth.architecture.importing.streams import Streams, streams
 from recursive_lth.architecture.importing.trace import difference, run, trace, values
@@ -26,7 +26,9 @@ def from_module(module: nn.Module, example_input: Tensor) -> tuple[Architecture,
     height, width). Layers are named by their paths, functions by where they are called; what is
     added shares a width symbol, named after the first layer that makes it. The module is traced in
     evaluation mode (Reed et al. 2022, arXiv 2112.08429) and left as it is. Dropout and identities
-    go: dropout is the recipe's (`training.dropout`).
+    go: dropout is the recipe's (`training.dropout`). `requires_grad` is not read: what was frozen
+    trains with all the rest. Weights keep their float type, float32 or float64; a run that starts
+    with them (`start.architecture`, `--start`) casts them to float32.
 
     The result is held against the module in float64, on the example and one sample more, with the
     weights as they are and shaken, since a scale of 0 hides what lies behind it. Raises
@@ -37,8 +39,8 @@ def from_module(module: nn.Module, example_input: Tensor) -> tuple[Architecture,
     >>> architecture.free_symbols, sorted(weights)
     (('0',), ['0.bias', '0.weight', '2.bias', '2.weight'])
     """
-    _check_input(example_input)
-    _check_parameters(module)
+    check_module(module)
+    check_input(example_input)
     twin = _twin(module)
     batch = example_input.detach().to(device="cpu", dtype=torch.float64)
     in_training = trace(twin.train())
@@ -101,38 +103,6 @@ def _architecture(
         )
         units |= {symbol: found.widths[symbol]} if makes else {}
     return Architecture(layers, units, spatial)
-
-
-def _check_input(batch: Tensor) -> None:
-    if batch.dim() not in (2, 4) or not batch.is_floating_point():
-        raise InputError(
-            "example_input must be a batch (samples, features) or (samples, channels, height, "
-            f"width) of a float type, got {batch.dtype} {tuple(batch.shape)}"
-        )
-    if not len(batch) or not bool(batch.isfinite().all()):
-        raise InputError("example_input must have samples, all of them finite")
-
-
-def _check_parameters(module: nn.Module) -> None:
-    """Raise `InputError` where parameters are shared, computed, or not there yet."""
-    for path, inner in module.named_modules():
-        if any(name.endswith("_orig") for name, _ in inner.named_parameters(recurse=False)):
-            raise InputError(
-                f"{path}: is pruned by torch.nn.utils.prune: call prune.remove(layer, 'weight') "
-                "first; ticket_from_module takes the zeros with masks_from_zeros=True"
-            )
-        if parametrize.is_parametrized(inner):
-            raise InputError(
-                f"{path}: has a parametrization: call "
-                "torch.nn.utils.parametrize.remove_parametrizations first"
-            )
-    owners: dict[int, str] = {}
-    for name, parameter in module.named_parameters(remove_duplicate=False):
-        if nn.parameter.is_lazy(parameter):
-            raise InputError(f"{name}: has no shape yet: run the module once before")
-        other = owners.setdefault(id(parameter), name)
-        if other != name:
-            raise InputError(f"{name} and {other} are one parameter: give each its own")
 
 
 def _check_used(module: nn.Module, architecture: Architecture) -> None:

@@ -14,7 +14,9 @@ def ticket_from_module(
     """The module as a dense ticket whose rewind values are its weights, all born in generation 0.
 
     With `masks_from_zeros` weights of linear and convolution layers that are exactly 0 are pruned,
-    as after `torch.nn.utils.prune.remove`. Raises `InputError` as `importer.from_module` does.
+    as after `torch.nn.utils.prune.remove`. `requires_grad` is not read: all weights train, frozen
+    ones too. Weights keep their float type, float32 or float64; a run that starts with the saved
+    ticket casts them to float32. Raises `InputError` as `importer.from_module` does.
 
     >>> model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
     >>> ticket_from_module(model, torch.zeros(2, 4)).cost.weights

@@ -23,6 +23,7 @@ APART = (
     "channels cannot be parted, shuffled or put in another shape, let each stream be made by a "
     "layer of its own"
 )
+ONE_PIXEL = "to take the one pixel behind a pool use .flatten(1)"
 Reader = Callable[..., Spec]  # called as torch's function is, with shapes in place of tensors
 
 
@@ -45,7 +46,11 @@ def read_function(target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any])
 
 
 def changes_its_input(target: Any, kwargs: Mapping[str, Any]) -> bool:
-    """True iff a function or method works in place."""
+    """True iff a function or method works in place.
+
+    `inplace` is always among `kwargs`: torch.nn.functional hands it to a tracer by name, however
+    it was given.
+    """
     name = target if isinstance(target, str) else getattr(target, "__name__", "")
     is_asked = kwargs.get("inplace") is True or target is operator.iadd
     return is_asked or (name.endswith("_") and not name.endswith("__"))
@@ -109,6 +114,28 @@ def _reshape(x: Shape, *args: Any, **kwargs: Any) -> Spec:
     return Spec("flatten")  # what it does is judged by the shape that comes out
 
 
+def _squeeze(x: Shape, dim: Any = None) -> Spec:
+    dims = () if dim is None else tuple(dim) if isinstance(dim, (tuple, list)) else (dim,)
+    if any(d % len(x) == 0 for d in dims):
+        raise InputError(f"squeeze() of the samples' axis is no layer: {ONE_PIXEL}")
+    return Spec("flatten")
+
+
+def _getitem(x: Any, index: Any) -> Spec:
+    """What takes an axis of one pixel away; all other indexing parts something."""
+    given = list(index) if isinstance(index, tuple) else [index]
+    if isinstance(x, Shape):
+        where = given.index(...) if ... in given else len(given)
+        whole = [slice(None)] * (len(x) - len(given) + given.count(...))
+        axes = [*given[:where], *whole, *given[where + 1 :]]
+        if len(axes) == len(x) and all(
+            axis == slice(None) or (place > 1 and type(axis) is int and x[place] == 1)
+            for place, axis in enumerate(axes)
+        ):
+            return Spec("flatten")
+    raise InputError(f"getitem() is not among our operations: {APART}; {ONE_PIXEL}")
+
+
 def _add(x: Any, other: Any, *, alpha: Any = 1) -> Spec:
     need("alpha", alpha, 1)
     numbers = [value for value in (x, other) if not isinstance(value, Shape)]
@@ -154,7 +181,8 @@ FUNCTIONS: Mapping[Any, Reader] = MappingProxyType(
         torch.mean: _mean,
         torch.flatten: _reshape,
         torch.reshape: _reshape,
-        torch.squeeze: _reshape,
+        torch.squeeze: _squeeze,
+        operator.getitem: _getitem,
         **dict.fromkeys((operator.add, operator.iadd, torch.add), _add),
         **dict.fromkeys((torch.cat, torch.concat, torch.concatenate), _cat),
         **dict.fromkeys(DROPOUTS, _dropout),
@@ -166,7 +194,8 @@ METHODS: Mapping[str, Reader] = MappingProxyType(
         **dict.fromkeys(("tanh", "tanh_"), _activation("tanh")),
         **dict.fromkeys(("sigmoid", "sigmoid_"), _activation("sigmoid")),
         "mean": _mean,
-        **dict.fromkeys(("flatten", "view", "reshape", "squeeze"), _reshape),
+        **dict.fromkeys(("flatten", "view", "reshape"), _reshape),
+        "squeeze": _squeeze,
         **dict.fromkeys(("add", "add_"), _add),
         **dict.fromkeys(("contiguous", "clone"), _pass),
     }
@@ -174,7 +203,7 @@ METHODS: Mapping[str, Reader] = MappingProxyType(
 CURES: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(
-            ("chunk", "split", "getitem", "transpose", "permute", "narrow", "unbind"),
+            ("chunk", "split", "transpose", "permute", "narrow", "unbind"),
             APART,
         ),
         **dict.fromkeys(

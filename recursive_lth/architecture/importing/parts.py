@@ -1,5 +1,6 @@
 """A traced graph -> the parts of a network: what each does, reads and gives, in running order."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,14 +10,17 @@ from torch.fx.node import map_arg
 
 from recursive_lth.architecture.importing.functions import (
     APART,
+    ONE_PIXEL,
     changes_its_input,
     read_function,
 )
 from recursive_lth.architecture.importing.modules import read_module
 from recursive_lth.architecture.importing.spec import Spec
 from recursive_lth.architecture.importing.trace import Shape, name_of, path_of, place_of
+from recursive_lth.architecture.layer import ACTIVATIONS
 from recursive_lth.errors import InputError
 
+BY_ENTRY = {"add", "concat", "flatten", *ACTIVATIONS}  # what may read (samples, channels, 1)
 NAMED = ("linear", "conv", "groupconv", "batchnorm")  # what has parameters, and so their path
 
 
@@ -83,6 +87,8 @@ def _read(reading: _Reading, node: fx.Node) -> None:
         )
     if not isinstance(value, Shape):
         if _has_tensor(value):
+            if node.op == "call_module":
+                read_module(reading.module.get_submodule(str(node.target)))  # tells its type
             raise InputError(f"{name_of(node)}() gives several tensors: {APART}")
         return  # a number, such as the size of a batch, which those who use it have as a value
     spec, in_place = _spec(reading, node)
@@ -97,8 +103,9 @@ def _read(reading: _Reading, node: fx.Node) -> None:
     if spec.operation == "add" and reading.values[sources[0]] != reading.values[sources[1]]:
         shapes = " and ".join(str(tuple(reading.values[source])) for source in sources)
         raise InputError(f"add of unlike shapes {shapes}: give both streams one shape")
-    if spec.operation == "batchnorm" and len(value) not in (2, 4):
-        raise InputError(f"BatchNorm of shape {tuple(value)}: flatten it first")
+    if spec.operation not in BY_ENTRY and any(len(reading.values[s]) == 3 for s in sources):
+        shape = tuple(reading.values[sources[0]])
+        raise InputError(f"{spec.operation} of shape {shape}: use .flatten(1) before it")
     _add(reading, node, _name(reading, node, spec), spec, inputs)
     if in_place:
         reading.first[node] = reading.first[sources[0]]
@@ -151,16 +158,19 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _flattening(node: fx.Node, before: Shape, after: Shape) -> Spec:
-    """Flattening, or nothing, by the shapes before and after; order is always kept."""
-    if after == before:
+    """Flattening, or nothing, by the shapes before and after; order is always kept.
+
+    A single pixel may lose its two axes one by one: (samples, channels, 1) is flat already.
+    """
+    count = math.prod(before[1:])
+    is_flat = len(before) < 4
+    if after == before or (is_flat and after == (before[0], count)):
         return Spec("pass")
-    count = 1
-    for pixels in before[1:]:
-        count *= pixels
-    if after != (before[0], count) or len(before) != 4:
+    is_line = before[1] == count and after == (before[0], count, 1)
+    if is_flat or not (is_line or after == (before[0], count)):
         raise InputError(
             f"{name_of(node)} from {tuple(before)} to {tuple(after)} is no flattening of whole "
-            f"samples: {APART}"
+            f"samples: {APART}; {ONE_PIXEL}"
         )
     return Spec("flatten")
 
