@@ -1,7 +1,9 @@
 """The training loop, a generator of steps: progress, checkpoints and stopping are the caller's."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -9,10 +11,11 @@ from torch import Tensor
 
 from recursive_lth import seeds
 from recursive_lth.architecture.graph import Architecture
-from recursive_lth.architecture.network import Drop, memory_format, network
+from recursive_lth.architecture.network import Drop, memory_format
 from recursive_lth.config import Training
 from recursive_lth.ticket.moments import PER_ENTRY, POWERS, State
 from recursive_lth.training.batches import Batches
+from recursive_lth.training.engine import Engine, dense_engine
 from recursive_lth.training.lens import Lens
 from recursive_lth.training.optimizer import make_optimizer, moments, rate_factor, set_moments
 from recursive_lth.training.per_entry import PerEntry
@@ -22,15 +25,21 @@ from recursive_lth.training.per_entry import PerEntry
 class Step:
     """What the loop has just done. The only mutable thing: it lives no longer than the loop.
 
-    `number` counts finished steps; `loss` is the batch's, on the device; `weights` are the live
-    tensors, so copy what you keep (`snapshot`).
+    `number` counts finished steps; `loss` is the batch's, on the device; `live` are the tensors
+    that the engine moves, so copy what you keep (`snapshot`).
     """
 
     number: int
     steps: int
     loss: Tensor
-    weights: dict[str, Tensor]
+    live: dict[str, Tensor]
     state: Callable[[], State]
+    engine: Engine
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """All tensors in their own shapes, on the device: live ones, or of what they hold."""
+        return self.engine.unpack(self.live)
 
     def snapshot(self) -> dict[str, Tensor]:
         """A copy of every weight and statistic, on the CPU."""
@@ -55,6 +64,7 @@ def training(
     state: State | None = None,
     lens: Lens | None = None,
     tally: dict[str, Tensor] | None = None,
+    engine: Engine | None = None,
 ) -> Iterator[Step]:
     """Train in place of the caller, one `Step` after each update, from step `start` to `steps`.
 
@@ -64,16 +74,28 @@ def training(
     Where growth has given the state kinds that tell entries apart, `PerEntry` moves the weights.
     The tensors of `weights` are copied to the device of `data`, never changed. A `lens` says what
     is trained and what the forward sees of it. Each step adds -w * g, of the masked gradient before
-    clipping, to the tensors of `tally`, which must lie on the device (Sanh et al. 2020).
+    clipping, to the tensors of `tally`, which must lie on the device (Sanh et al. 2020). The
+    `engine` is the dense one unless another is given, which knows neither lens nor tally.
     """
     device = data.images.device
-    forward, layout = network(architecture), memory_format(architecture)
-    live = {name: t.detach().to(device, copy=True) for name, t in weights.items()}
+    engine, layout = engine or dense_engine(architecture), memory_format(architecture)
+    here = {name: t.detach().to(device) for name, t in weights.items()}
+    live = {name: t.clone() for name, t in engine.pack(here).items()}
     lens = lens or Lens(architecture.trainable, lambda live, step: live)
-    descent = _Descent(live, list(lens.trainable), masks, recipe, state or {}, tally or {})
+    covered = {name: mask for name, mask in masks.items() if name not in engine.patterns}
+    begun = engine.pack_state(
+        {k: {n: t.to(device) for n, t in v.items()} for k, v in (state or {}).items()}
+    )
+    descent = _Descent(live, list(lens.trainable), covered, recipe, begun, tally or {})
     batch_size = min(recipe.batch_size, len(data))
     per_epoch = len(data) // batch_size
     number = start
+    precision = _precision(recipe, device)
+    loss_type = next(iter(live.values())).dtype
+
+    def state_now() -> State:
+        return engine.unpack_state(descent.state())
+
     while number < steps:
         epoch, first = divmod(number, per_epoch)
         order = torch.randperm(len(data), generator=seeds.generator(seed, "order", epoch))
@@ -84,13 +106,23 @@ def training(
             window = slice(i * batch_size, (i + 1) * batch_size)
             indices = order[window]
             images = batches(indices, window).contiguous(memory_format=layout)
-            logits, statistics = forward(lens.read(live, number), images, training=True, drop=drop)
+            read = lens.read(live, number)
+            with precision():
+                logits, statistics = engine.forward(read, images, training=True, drop=drop)
+            logits = logits.to(loss_type)
             labels = data.labels.index_select(0, indices)
             loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
             descent.step(lens.price(loss, live, number), rate_factor(recipe, number, steps))
             live |= statistics
             number += 1
-            yield Step(number, steps, loss.detach(), live, descent.state)
+            yield Step(number, steps, loss.detach(), live, state_now, engine)
+
+
+def _precision(recipe: Training, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
+    """What layers compute in: PyTorch's autocast to bfloat16, or nothing."""
+    if recipe.precision == "float32":
+        return nullcontext
+    return lambda: torch.autocast(device.type, torch.bfloat16)
 
 
 class _Descent:
