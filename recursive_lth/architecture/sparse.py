@@ -105,7 +105,12 @@ class _SparseLinear(torch.autograd.Function):
         below = found = None
         if of_x:
             out, width = pattern.shape
-            matrix = _csr(pattern.starts_turned, pattern.rows, values[pattern.turn], (width, out))
+            matrix = _csr(
+                pattern.starts_turned,
+                pattern.rows,
+                values.index_select(0, pattern.turn),
+                (width, out),
+            )
             below = torch.mm(matrix, above).t()
         if of_values:
             matrix = _csr(pattern.starts, pattern.columns, values, pattern.shape)
