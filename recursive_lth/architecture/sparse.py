@@ -6,6 +6,7 @@ that lies feature by feature, which is what the kernels want: layers in a row co
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,13 +42,28 @@ class Pattern:
         """The pattern of a bool mask (out, in), on the mask's device."""
         if mask.dim() != 2:
             raise InputError(f"a pattern is that of a matrix, got shape {tuple(mask.shape)}")
-        out, width = mask.shape
-        places = mask.flatten().nonzero().flatten()
-        rows, columns = places // width, places % width
+        rows, columns = mask.nonzero(as_tuple=True)
+        return Pattern.at((mask.shape[0], mask.shape[1]), rows, columns)
+
+    @staticmethod
+    def blocks(masks: Sequence[Tensor], out: int, width: int) -> "Pattern":
+        """The pattern of masks (<= out, <= width) down the diagonal, each in a block so large."""
+        rows, columns = [], []
+        for number, mask in enumerate(masks):
+            found = mask.nonzero(as_tuple=True)
+            rows.append(found[0] + number * out)
+            columns.append(found[1] + number * width)
+        shape = (out * len(masks), width * len(masks))
+        return Pattern.at(shape, torch.cat(rows), torch.cat(columns))
+
+    @staticmethod
+    def at(shape: tuple[int, int], rows: Tensor, columns: Tensor) -> "Pattern":
+        """The pattern of entries in row-major order, by their rows and columns, (n,) int64."""
+        out, width = shape
         turn = columns.argsort(stable=True)
         return Pattern(
-            (out, width),
-            places,
+            shape,
+            rows * width + columns,
             _starts(rows, out),
             columns.int(),
             _starts(columns, width),

@@ -1,11 +1,12 @@
 """Batches on the device: random shifts, crops and flips of a whole batch, no Python per sample."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch.nn.functional as F
-from torch import Generator, Tensor, randint, where
+from torch import Generator, Tensor, randint, randperm, where
 from torch import bool as boolean
 
+from recursive_lth import seeds
 from recursive_lth.config import Training
 from recursive_lth.errors import InputError
 from recursive_lth.training.split import Samples
@@ -58,6 +59,28 @@ class Batches:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def stream(
+        self, batch_size: int, seed: int, start: int, steps: int
+    ) -> Iterator[tuple[Tensor, Tensor, int]]:
+        """Images, labels and number of the epoch of each step from `start` to `steps`.
+
+        Order and augmentation of an epoch depend on `seed` and its number alone; an epoch drops its
+        last, incomplete batch.
+        """
+        batch_size = min(batch_size, len(self))
+        per_epoch, number = len(self) // batch_size, start
+        while number < steps:
+            epoch, first = divmod(number, per_epoch)
+            order = randperm(len(self), generator=seeds.generator(seed, "order", epoch))
+            order = order.to(self.images.device)
+            batches = self.epoch(seeds.generator(seed, "augmentation", epoch))
+            last = min(per_epoch, first + steps - number)
+            for i in range(first, last):
+                window = slice(i * batch_size, (i + 1) * batch_size)
+                indices = order[window]
+                yield batches(indices, window), self.labels.index_select(0, indices), epoch
+            number += last - first
 
     def epoch(self, generator: Generator) -> Batch:
         """Batches of one epoch; every draw is made here, one for each sample."""

@@ -13,12 +13,12 @@ from recursive_lth import seeds
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.network import Drop, memory_format
 from recursive_lth.config import Training
-from recursive_lth.ticket.moments import PER_ENTRY, POWERS, State
+from recursive_lth.ticket.moments import State
 from recursive_lth.training.batches import Batches
+from recursive_lth.training.descent import Descent
 from recursive_lth.training.engine import Engine, dense_engine
 from recursive_lth.training.lens import Lens
-from recursive_lth.training.optimizer import make_optimizer, moments, rate_factor, set_moments
-from recursive_lth.training.per_entry import PerEntry
+from recursive_lth.training.optimizer import rate_factor
 
 
 @dataclass
@@ -86,36 +86,28 @@ def training(
     begun = engine.pack_state(
         {k: {n: t.to(device) for n, t in v.items()} for k, v in (state or {}).items()}
     )
-    descent = _Descent(live, list(lens.trainable), covered, recipe, begun, tally or {})
-    batch_size = min(recipe.batch_size, len(data))
-    per_epoch = len(data) // batch_size
-    number = start
+    descent = Descent(live, list(lens.trainable), covered, recipe, begun, tally or {})
+    number, epoch, drop = start, -1, None
     precision = _precision(recipe, device)
     loss_type = next(iter(live.values())).dtype
 
     def state_now() -> State:
         return engine.unpack_state(descent.state())
 
-    while number < steps:
-        epoch, first = divmod(number, per_epoch)
-        order = torch.randperm(len(data), generator=seeds.generator(seed, "order", epoch))
-        order = order.to(device)
-        batches = data.epoch(seeds.generator(seed, "augmentation", epoch))
-        drop = _dropout(recipe.dropout, seeds.derive(seed, "dropout", epoch), device)
-        for i in range(first, min(per_epoch, first + steps - number)):
-            window = slice(i * batch_size, (i + 1) * batch_size)
-            indices = order[window]
-            images = batches(indices, window).contiguous(memory_format=layout)
-            read = lens.read(live, number)
-            with precision():
-                logits, statistics = engine.forward(read, images, training=True, drop=drop)
-            logits = logits.to(loss_type)
-            labels = data.labels.index_select(0, indices)
-            loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
-            descent.step(lens.price(loss, live, number), rate_factor(recipe, number, steps))
-            live |= statistics
-            number += 1
-            yield Step(number, steps, loss.detach(), live, state_now, engine)
+    for images, labels, now in data.stream(recipe.batch_size, seed, start, steps):
+        if now != epoch:
+            epoch = now
+            drop = _dropout(recipe.dropout, seeds.derive(seed, "dropout", epoch), device)
+        read = lens.read(live, number)
+        images = images.contiguous(memory_format=layout)
+        with precision():
+            logits, statistics = engine.forward(read, images, training=True, drop=drop)
+        logits = logits.to(loss_type)
+        loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+        descent.step(lens.price(loss, live, number), rate_factor(recipe, number, steps))
+        live |= statistics
+        number += 1
+        yield Step(number, steps, loss.detach(), live, state_now, engine)
 
 
 def _precision(recipe: Training, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
@@ -123,57 +115,6 @@ def _precision(recipe: Training, device: torch.device) -> Callable[[], AbstractC
     if recipe.precision == "float32":
         return nullcontext
     return lambda: torch.autocast(device.type, torch.bfloat16)
-
-
-class _Descent:
-    """An optimizer over live tensors that never moves what is masked, nor its moments."""
-
-    def __init__(
-        self,
-        live: Mapping[str, Tensor],
-        names: list[str],
-        masks: Mapping[str, Tensor],
-        recipe: Training,
-        state: State,
-        tally: Mapping[str, Tensor],
-    ) -> None:
-        self.recipe, self.names = recipe, names
-        self.parameters = [live[name].requires_grad_() for name in names]
-        has_unlike = bool(state.keys() & PER_ENTRY)
-        self.optimizer = (PerEntry if has_unlike else make_optimizer)(self.parameters, recipe)
-        set_moments(self.optimizer, names, state)
-        sparse = [name for name in masks if name in names and not bool(masks[name].all())]
-        self.covered = [live[name] for name in sparse]
-        self.cover = [masks[name].to(live[name]) for name in sparse]
-        self.tallied = [(live[name], total) for name, total in tally.items()]
-        self._mask(self.covered)
-        for kind in state.keys() & POWERS.keys():
-            self._mask([self.optimizer.state[tensor][kind] for tensor in self.covered])
-
-    def step(self, loss: Tensor, rate: float) -> None:
-        """One update at `rate` times the learning rate: mask, clip, move, mask."""
-        self.optimizer.zero_grad()
-        loss.backward()  # into .grad, which lies in memory as its parameter does
-        self._mask([tensor.grad for tensor in self.covered if tensor.grad is not None])
-        for tensor, total in self.tallied:
-            if tensor.grad is not None:
-                total.addcmul_(tensor.detach(), tensor.grad, value=-1)
-        if self.recipe.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip_norm)
-        self.optimizer.param_groups[0]["lr"] = self.recipe.learning_rate * rate
-        self.optimizer.step()
-        self._mask(self.covered)
-
-    def state(self) -> State:
-        """A copy of the optimizer's state."""
-        live = moments(self.optimizer, self.names)
-        return {kind: {n: t.clone() for n, t in values.items()} for kind, values in live.items()}
-
-    def _mask(self, tensors: list[Tensor]) -> None:
-        """Multiply by the masks, in place, in one call."""
-        if tensors:
-            with torch.no_grad():
-                torch._foreach_mul_(tensors, self.cover)
 
 
 def _dropout(rate: float, seed: int, device: torch.device) -> Drop | None:
