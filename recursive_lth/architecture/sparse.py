@@ -93,44 +93,43 @@ def sparse_linear(x: Tensor, values: Tensor, bias: Tensor | None, pattern: Patte
     `values` (n,) are the weights of the pattern, in its order. Once differentiable in x, values and
     bias; the gradient of the values is computed for them alone.
     """
+    return sparse_product(x.t(), values, bias, pattern).t()
+
+
+def sparse_product(x: Tensor, values: Tensor, bias: Tensor | None, pattern: Pattern) -> Tensor:
+    """The matrix times x (in, samples) plus bias (out,): (out, samples)."""
     if not torch.is_autocast_enabled(x.device.type):
-        return _SparseLinear.apply(x, values, bias, pattern)  # type: ignore[no-any-return]
+        return _SparseProduct.apply(x, values, bias, pattern)  # type: ignore[no-any-return]
     with torch.autocast(x.device.type, enabled=False):  # there are no kernels but in full precision
-        return _SparseLinear.apply(x.to(values), values, bias, pattern)  # type: ignore[no-any-return]
+        return _SparseProduct.apply(x.to(values), values, bias, pattern)  # type: ignore[no-any-return]
 
 
-class _SparseLinear(torch.autograd.Function):
+class _SparseProduct(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, pattern: Pattern
     ) -> Tensor:
-        turned = x.t().contiguous()
-        ctx.save_for_backward(turned, values)
+        x = x.contiguous()
+        ctx.save_for_backward(x, values)
         ctx.pattern = pattern
-        out = torch.mm(_csr(pattern.starts, pattern.columns, values, pattern.shape), turned)
-        if bias is not None:
-            out += bias[:, None]
-        return out.t()
+        out = torch.mm(_csr(pattern.starts, pattern.columns, values, pattern.shape), x)
+        return out if bias is None else out.add_(bias[:, None])
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        turned, values = ctx.saved_tensors
-        pattern, above = ctx.pattern, gradient.t().contiguous()
+    def backward(ctx: Any, above: Tensor) -> tuple[Tensor | None, ...]:
+        x, values = ctx.saved_tensors
+        pattern, above = ctx.pattern, above.contiguous()
         of_x, of_values, of_bias, _ = ctx.needs_input_grad
         below = found = None
         if of_x:
             out, width = pattern.shape
-            matrix = _csr(
-                pattern.starts_turned,
-                pattern.rows,
-                values.index_select(0, pattern.turn),
-                (width, out),
-            )
-            below = torch.mm(matrix, above).t()
+            turned = values.index_select(0, pattern.turn)
+            below = torch.mm(_csr(pattern.starts_turned, pattern.rows, turned, (width, out)), above)
         if of_values:
-            matrix = _csr(pattern.starts, pattern.columns, values, pattern.shape)
-            found = torch.sparse.sampled_addmm(matrix, above, turned.t(), beta=0.0).values()
+            found = torch.zeros_like(values)  # sampled in place: a copy of the pattern costs more
+            matrix = _csr(pattern.starts, pattern.columns, found, pattern.shape)
+            torch.sparse.sampled_addmm(matrix, above, x.t(), beta=0.0, out=matrix)
         return below, found, above.sum(1) if of_bias else None, None
 
 

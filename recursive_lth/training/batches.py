@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import torch.nn.functional as F
-from torch import Generator, Tensor, randint, randperm, where
+from torch import Generator, Tensor, index_select, randint, randperm, where
 from torch import bool as boolean
 
 from recursive_lth import seeds
@@ -61,25 +61,33 @@ class Batches:
         return len(self.labels)
 
     def stream(
-        self, batch_size: int, seed: int, start: int, steps: int
+        self, batch_size: int, seed: int, start: int, steps: int, *, into: Tensor | None = None
     ) -> Iterator[tuple[Tensor, Tensor, int]]:
         """Images, labels and number of the epoch of each step from `start` to `steps`.
 
         Order and augmentation of an epoch depend on `seed` and its number alone; an epoch drops its
-        last, incomplete batch.
+        last, incomplete batch. With `into`, (samples, features), the images of every step are laid
+        there, flat, over those of the step before.
         """
         batch_size = min(batch_size, len(self))
         per_epoch, number = len(self) // batch_size, start
+        flat = self.images.flatten(1)
         while number < steps:
             epoch, first = divmod(number, per_epoch)
             order = randperm(len(self), generator=seeds.generator(seed, "order", epoch))
             order = order.to(self.images.device)
+            labels = self.labels.index_select(0, order)
             batches = self.epoch(seeds.generator(seed, "augmentation", epoch))
             last = min(per_epoch, first + steps - number)
             for i in range(first, last):
                 window = slice(i * batch_size, (i + 1) * batch_size)
-                indices = order[window]
-                yield batches(indices, window), self.labels.index_select(0, indices), epoch
+                if into is None:
+                    yield batches(order[window], window), labels[window], epoch
+                elif self.is_augmented:
+                    into.copy_(batches(order[window], window).flatten(1))
+                    yield into, labels[window], epoch
+                else:
+                    yield index_select(flat, 0, order[window], out=into), labels[window], epoch
             number += last - first
 
     def epoch(self, generator: Generator) -> Batch:

@@ -14,7 +14,7 @@ from torch import Tensor
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.layer import ACTIVATIONS
 from recursive_lth.architecture.network import FUNCTIONS, Weights
-from recursive_lth.architecture.sparse import Pattern, sparse_linear
+from recursive_lth.architecture.sparse import Pattern, sparse_product
 from recursive_lth.ticket.moments import State
 from recursive_lth.training.engine import Engine, sparse_engine
 
@@ -112,8 +112,8 @@ class Population:
             return torch.baddbmm(bias[:, :, None], joined[weight], x)
         members, features, samples = x.shape
         flat = None if bias is None else bias.flatten()
-        read = x.reshape(members * features, samples).t()
-        out = sparse_linear(read, joined[weight], flat, self.patterns[weight]).t()
+        read = x.reshape(members * features, samples)
+        out = sparse_product(read, joined[weight], flat, self.patterns[weight])
         return out.view(members, -1, samples)
 
 

@@ -97,16 +97,38 @@ def training_together(members: Sequence[Member], sparse: Sequence[str] = ()) -> 
     names = list(lead.architecture.trainable)
     clip = _clip_by_member(population, names)
     descent = Descent(joined, names, population.cover, recipe, begun, {}, clip)
-    streams = [m.data.stream(recipe.batch_size, m.seed, m.start, m.steps) for m in members]
-    for number, batches in enumerate(zip(*streams, strict=True), start=lead.start):
-        images = torch.stack([images.flatten(1) for images, _, _ in batches])
-        labels = torch.stack([labels for _, labels, _ in batches])
-        logits = population.forward(joined, images.transpose(1, 2).contiguous())
+    for number, (images, labels) in enumerate(_batches(members), start=lead.start):
+        logits = population.forward(joined, images)
         losses = F.cross_entropy(
             logits, labels, reduction="none", label_smoothing=recipe.label_smoothing
         ).mean(1)
         descent.step(losses.sum(), rate_factor(recipe, number, lead.steps))
         yield Round(number + 1, lead.steps, losses.detach(), population, joined, descent)
+
+
+def _batches(members: Sequence[Member]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images (members, features, samples) and labels (members, samples) of each step.
+
+    Members of one seed on the same data see the same batches, which are drawn once.
+    """
+    drawn = {(id(m.data), m.seed): m for m in members}
+    rows = list(drawn)
+    owner = torch.tensor([rows.index((id(m.data), m.seed)) for m in members])
+    lead = members[0].data
+    size = min(members[0].recipe.batch_size, len(lead))
+    flat = lead.images.flatten(1)
+    laid = flat.new_empty(len(drawn), size, flat.shape[1])
+    owner, is_shared = owner.to(flat.device), len(drawn) < len(members)
+    streams = [
+        m.data.stream(size, m.seed, m.start, m.steps, into=laid[row])
+        for row, m in enumerate(drawn.values())
+    ]
+    for batches in zip(*streams, strict=True):
+        images = laid.transpose(1, 2).contiguous()
+        labels = torch.stack([labels for _, labels, _ in batches])
+        if is_shared:
+            images, labels = images.index_select(0, owner), labels.index_select(0, owner)
+        yield images, labels
 
 
 def _clip_by_member(population: Population, names: Sequence[str]) -> Clip:
