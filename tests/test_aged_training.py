@@ -12,7 +12,8 @@ from torch.optim import SGD, Adam, AdamW
 
 from recursive_lth.config import Training
 from recursive_lth.ticket.moments import State, warm_up
-from recursive_lth.training.loop import _Descent, training
+from recursive_lth.training.descent import Descent
+from recursive_lth.training.loop import training
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -22,7 +23,7 @@ def test_without_differences_pytorch_moves_the_weights(name: str) -> None:
     *_, last = run(ticket, RECIPES[name])
     for state in ({}, last.state()):
         live = doubled(ticket)
-        descent = _Descent(
+        descent = Descent(
             live, list(ticket.architecture.trainable), ticket.masks, RECIPES[name], state, {}
         )
         assert type(descent.optimizer) in {SGD, Adam, AdamW}

@@ -179,8 +179,8 @@ def test_a_hopeless_candidate_is_stopped_at_its_rung(judged: Scripted) -> None:
 def test_stopped_ones_never_win(judged: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even where every growth has a hundredth of the loss of not growing."""
 
-    def flattering(architecture: Any, weights: Any, samples: Any) -> Evaluation:
-        found = evaluate(architecture, weights, samples)
+    def flattering(architecture: Any, weights: Any, samples: Any, forward: Any) -> Evaluation:
+        found = evaluate(architecture, weights, samples, forward)
         factor = 0.01 if weights["fc1.weight"].shape[0] > 6 else 1.0
         return replace(found, calibrated_loss=found.calibrated_loss * factor)
 

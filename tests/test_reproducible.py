@@ -16,8 +16,8 @@ from recursive_lth.architecture.network import Drop, Forward, Watch, Weights, ne
 from recursive_lth.config import Training
 from recursive_lth.ticket.moments import State
 from recursive_lth.training import batches as batching
-from recursive_lth.training import loop
 from recursive_lth.training.batches import Batch, Batches
+from recursive_lth.training.engine import Engine
 from recursive_lth.training.evaluate import evaluate
 from recursive_lth.training.loop import Step, training
 from recursive_lth.training.optimizer import OPTIMIZERS
@@ -48,7 +48,7 @@ def steps(kind: str, recipe: Training, *, seed: int = 0, **options: Any) -> list
     done = []
     for step in training(ticket.architecture, weights, ticket.masks, batches, recipe, **options):
         state, loss = partial(copied, copied(step.state())), step.loss.clone()
-        done.append(replace(step, loss=loss, weights=step.snapshot(), state=state))
+        done.append(replace(step, loss=loss, live=step.snapshot(), state=state))
     return done
 
 
@@ -225,7 +225,7 @@ def test_dropout_is_for_training_alone() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_dropout_keeps_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dropout_keeps_the_mean() -> None:
     """A share `rate` of ones becomes 0 and the rest 1 / (1 - rate): on average 1, anew each step.
 
     Of n = 30,000 the share kept has deviation sqrt(rate (1 - rate) / n).
@@ -249,10 +249,10 @@ def test_dropout_keeps_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return forward
 
-    monkeypatch.setattr(loop, "network", spying)
-    steps("mlp", Training(batch_size=BATCH, dropout=0.0), steps=2)
+    engine = Engine(spying(NETWORKS["mlp"]))
+    steps("mlp", Training(batch_size=BATCH, dropout=0.0), steps=2, engine=engine)
     assert seen == []
-    steps("mlp", Training(batch_size=BATCH, dropout=0.25), steps=PER_EPOCH + 1)
+    steps("mlp", Training(batch_size=BATCH, dropout=0.25), steps=PER_EPOCH + 1, engine=engine)
     assert len({mask.numpy().tobytes() for mask in seen}) == PER_EPOCH + 1
     for mask in seen:
         assert mask.unique().tolist() == pytest.approx([0, 4 / 3])

@@ -38,6 +38,9 @@ class Forward(Protocol):
     ) -> tuple[Tensor, Weights]: ...
 
 
+Run = Callable[[Mapping[str, Tensor], list[Tensor], Weights | None], Tensor]
+
+
 @lru_cache(maxsize=64)
 def network(architecture: Architecture) -> Forward:
     """The pure forward of an architecture.
@@ -48,16 +51,26 @@ def network(architecture: Architecture) -> Forward:
     reads, save the network's own input (Srivastava et al. 2014); `watch` sees the output of every
     layer but the input, and what it returns takes the output's place.
     """
+    return network_with(architecture, {})
+
+
+def network_with(architecture: Architecture, kernels: Mapping[str, Run]) -> Forward:
+    """The same forward, in which some layers are computed by functions of their own.
+
+    A kernel takes (weights, inputs, statistics or None) and gives the layer's output; in `weights`
+    it finds what its maker has put there for it.
+    """
     layers, order = architecture.layers, architecture.order
     place = {name: i for i, name in enumerate(order)}
     last_reader = {i: name for name in order for i in layers[name].inputs}
     plan = []
     for name in order[1:]:
         layer = layers[name]
-        is_dropped = layer.operation == "linear" and not _reads_input(architecture, name)
+        is_dropped = layer.operation == "linear" and not reads_input(architecture, name)
         finished = [place[i] for i in dict.fromkeys(layer.inputs) if last_reader[i] == name]
         sources = [place[i] for i in layer.inputs]
-        plan.append((name, _operation(name, layer), sources, is_dropped, finished))
+        run = kernels.get(name) or operation(name, layer)
+        plan.append((name, run, sources, is_dropped, finished))
 
     def forward(
         weights: Mapping[str, Tensor],
@@ -69,13 +82,13 @@ def network(architecture: Architecture) -> Forward:
     ) -> tuple[Tensor, Weights]:
         values = {0: batch}
         statistics: Weights = {}
-        for number, (name, operation, sources, is_dropped, finished) in enumerate(plan, start=1):
+        for number, (name, run, sources, is_dropped, finished) in enumerate(plan, start=1):
             inputs = [values[i] for i in sources]
             if is_dropped and drop is not None:
                 inputs[0] = drop(inputs[0])
             for i in finished:  # no later layer reads it: its memory may go
                 del values[i]
-            output = operation(weights, inputs, statistics if training else None)
+            output = run(weights, inputs, statistics if training else None)
             values[number] = output if watch is None else watch(name, output)
         return values[len(plan)], statistics
 
@@ -91,7 +104,7 @@ def memory_format(architecture: Architecture) -> torch.memory_format:
     return torch.channels_last if has_convolution else torch.contiguous_format
 
 
-def _reads_input(architecture: Architecture, name: str) -> bool:
+def reads_input(architecture: Architecture, name: str) -> bool:
     """True iff a layer reads the network's own input, flattened or not."""
     source = architecture.layers[name].inputs[0]
     while architecture.layers[source].operation == "flatten":
@@ -111,10 +124,9 @@ FUNCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = MappingProxyType(
         "sigmoid": torch.sigmoid,
     }
 )
-Run = Callable[[Mapping[str, Tensor], list[Tensor], Weights | None], Tensor]
 
 
-def _operation(name: str, layer: Layer) -> Run:
+def operation(name: str, layer: Layer) -> Run:
     """One layer as a function of (weights, inputs, statistics to fill or None)."""
     weight, bias = f"{name}.weight", f"{name}.bias" if layer.bias else ""
     k, s, p = layer.kernel, layer.stride, layer.padding

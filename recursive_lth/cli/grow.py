@@ -36,6 +36,8 @@ def grow(
     out: options.Out = Path("runs"),
     seed: options.Seed = None,
     device: options.Device = "auto",
+    engine: options.Engine = None,
+    precision: options.Precision = None,
     settings: options.Settings = None,
     resume: options.Resume = "auto",
     dry_run: options.DryRun = False,
@@ -47,7 +49,9 @@ def grow(
 
     The same command goes on where it was stopped; a finished run is shown, not run again.
     """
-    chosen = shelf.load_experiment(experiment, _settings(settings, start, data, seed))
+    chosen = shelf.load_experiment(
+        experiment, _settings(settings, start, data, seed, engine, precision)
+    )
     if dry_run:
         _print_plan(chosen, data_dir, out, json)
         return
@@ -80,10 +84,21 @@ def found(line: dict[str, Any]) -> str:
 
 
 def _settings(
-    settings: list[str] | None, start: str | None, data: str | None, seed: int | None
+    settings: list[str] | None,
+    start: str | None,
+    data: str | None,
+    seed: int | None,
+    engine: str | None = None,
+    precision: str | None = None,
 ) -> list[str]:
     """All overrides in the order of their strength: --set, then the options with their own name."""
-    given = {"start.architecture": start, "data.name": data, "seed": seed}
+    given = {
+        "start.architecture": start,
+        "data.name": data,
+        "seed": seed,
+        "training.engine": engine,
+        "training.precision": precision,
+    }
     named = [f"{key}={json_text.dumps(value)}" for key, value in given.items() if value is not None]
     return [*options.own_widths(start), *(settings or []), *named]
 

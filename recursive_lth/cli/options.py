@@ -42,6 +42,18 @@ DataDir = Annotated[
 Out = Annotated[Path, _option("--out", "The folder that holds the runs.")]
 Seed = Annotated[int | None, _option("--seed", "Root seed of all that is random.")]
 Device = Annotated[str, _option("--device", "auto, cpu, cuda or cuda:1.", metavar="DEVICE")]
+Engine = Annotated[
+    str | None,
+    _option(
+        "--engine",
+        "How layers train: dense, sparse (remaining weights alone), or auto, which measures each.",
+        metavar="auto, dense or sparse",
+    ),
+]
+Precision = Annotated[
+    str | None,
+    _option("--precision", "What layers compute in.", metavar="float32 or bfloat16"),
+]
 Settings = Annotated[
     list[str] | None,
     _option(

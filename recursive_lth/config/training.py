@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from recursive_lth.config.checks import within
+from recursive_lth.config.checks import pick, within
 from recursive_lth.errors import InputError
 
 
@@ -66,6 +66,8 @@ class Training:
     shrink: float = 1.0  # weights times this before a ticket grows (Ash & Adams 2020)
     perturb: float = 0.0  # fresh initial weights times this are added there
     threads: int = 1  # pinned, since the number of threads changes the last bits
+    engine: str = "auto"  # dense, sparse (remaining weights alone), or what is faster, by layer
+    precision: str = "float32"  # or bfloat16: of what layers compute; weights stay float32
 
     def __post_init__(self) -> None:
         within("training.epochs", self.epochs, 0, math.inf, open_low=True)
@@ -82,5 +84,7 @@ class Training:
         within("training.shrink", self.shrink, 0, 1, open_low=True)
         within("training.perturb", self.perturb, 0, math.inf)
         within("training.threads", self.threads, 1, 1024)
+        pick(dict.fromkeys(("auto", "dense", "sparse")), self.engine, "training.engine")
+        pick(dict.fromkeys(("float32", "bfloat16")), self.precision, "training.precision")
         if self.shift and self.crop:
             raise InputError("training.shift and training.crop exclude each other: set one to 0")

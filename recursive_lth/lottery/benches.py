@@ -16,6 +16,7 @@ from recursive_lth.running.progress import Meter
 from recursive_lth.running.stages import Stages
 from recursive_lth.running.start import build
 from recursive_lth.training.batches import Batches
+from recursive_lth.training.choice import Choices
 from recursive_lth.training.datasets import Dataset, load
 from recursive_lth.training.loop import steps_in
 from recursive_lth.training.split import Split, of_classes, split
@@ -30,6 +31,7 @@ class Benches:
         self._splits: dict[tuple[Data, int], Split] = {}
         self._batches: dict[tuple[Any, ...], Batches] = {}
         self._samples: dict[Data, int] = {}
+        self.choices = Choices()  # of engines; a run puts those of its folder here
 
     def dataset(self, data: Data) -> Dataset:
         """The data set, with the classes asked for."""
@@ -78,7 +80,7 @@ class Benches:
             key = (arm.data, arm.seed, recipe.shift, recipe.crop, recipe.flip)
             if key not in self._batches:
                 self._batches[key] = Batches(parts.train, parts.black, recipe)
-        return Bench(arm, parts, self._batches[key], stages, meter, clock)
+        return Bench(arm, parts, self._batches[key], stages, meter, clock, self.choices)
 
     def target(
         self, arm: TicketExperiment, stages: Stages, meter: Meter, clock: Clock

@@ -27,6 +27,7 @@ def check_arm(name: str, arm: TicketExperiment, benches: Benches) -> None:
         check_controls(arm)
         _check_channels(arm, benches)
         _check_supermask(arm)
+        _check_engine(arm)
         _check_transfer(arm, benches)
         for density in arm.tickets.densities or (arm.pruning.target_density,):
             goal = replace(arm.pruning, target_density=density)
@@ -113,6 +114,22 @@ def _check_channels(arm: TicketExperiment, benches: Benches) -> None:
             raise InputError(
                 "early-bird tickets of units are drawn by BatchNorm's scales, and this network has "
                 "none: prune weights instead, or set tickets.early_bird=0"
+            )
+
+
+def _check_engine(arm: TicketExperiment) -> None:
+    """Raise `InputError` where `sparse` is asked of what needs pruned weights too."""
+    pruning = arm.pruning
+    reasons = {
+        f"pruning.basis={pruning.basis} mixes all of them": pruning.basis != "identity",
+        f"pruning.pruned={pruning.pruned} lets them stand": pruning.pruned != "zero",
+        f"pruning.score={pruning.score} adds them up": pruning.score in NEEDS_TALLY,
+        "a supermask chooses among all of them": bool(arm.supermask.method),
+    }
+    for reason, holds in reasons.items():
+        if holds and arm.training.engine == "sparse":
+            raise InputError(
+                f"training.engine=sparse knows no pruned weights, and {reason}: use auto or dense"
             )
 
 

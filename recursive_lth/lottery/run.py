@@ -30,6 +30,7 @@ from recursive_lth.running.run_folder import Resume, RunFolder, check_origin, op
 from recursive_lth.running.stages import Stages
 from recursive_lth.running.start import origin
 from recursive_lth.training import device as devices
+from recursive_lth.training.choice import Choices
 
 
 def prune(
@@ -65,6 +66,7 @@ def prune(
         made_by = {"torch": torch.__version__, "recursive_lth": recursive_lth.__version__}
         made_by |= origin((arm.start, benches.architecture(arm)) for arm in arms.values())
         check_origin(folder, {"data": benches.digest(arms), "device": where.type, **made_by})
+        benches.choices = Choices(folder.path / "engine.json")
         work = _Work(experiment, arms, benches, folder, watch)
         yield from work.lines()
         summarise(folder, experiment, work.found, where.type, work.clock)

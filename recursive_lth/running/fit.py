@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from recursive_lth.architecture.cost import training_cost
+from recursive_lth.running.engines import engine_for
 from recursive_lth.running.inside import Inside
 from recursive_lth.running.job import Bench, Job, Kept, Row
 from recursive_lth.ticket.ticket import Ticket
@@ -44,6 +45,7 @@ def fit(bench: Bench[Any], ticket: Ticket, job: Job, should_stop: Stop | None = 
     marks = {*(job.marks or range(per_epoch, job.steps, per_epoch)), job.steps}
     device = bench.batches.images.device
     lens = job.lens or lens_of(ticket, device)
+    engine = engine_for(bench, ticket, job)
     inside = Inside(bench, ticket, job, lens)
     bench.meter.tell(
         **job.place,
@@ -68,6 +70,7 @@ def fit(bench: Bench[Any], ticket: Ticket, job: Job, should_stop: Stop | None = 
         state=inside.state,
         lens=lens,
         tally=inside.tally,
+        engine=engine,
     ):
         inside.add(step)
         if step.number not in marks:

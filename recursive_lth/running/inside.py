@@ -55,9 +55,10 @@ class Inside:
 
     def look(self, step: Step) -> bool:
         """A row for the validation data at this step; false where the training has diverged."""
-        read = self.lens.read(step.weights, None)
+        read, forward = self.lens.read(step.live, None), step.engine.forward
         with self.bench.clock.inside("evaluation"):
-            found = evaluate(self.ticket.architecture, read, self.bench.split.validation)
+            validation = self.bench.split.validation
+            found = evaluate(self.ticket.architecture, read, validation, forward)
         mean = float(self._total) / (step.number - self._since)
         per_epoch = self.bench.per_epoch(self.job.recipe)
         row = {**self.job.labels, **_row(step, per_epoch, mean, found)}

@@ -12,6 +12,7 @@ from recursive_lth.running.progress import Meter
 from recursive_lth.running.stages import Stages
 from recursive_lth.ticket.moments import State
 from recursive_lth.training.batches import Batches
+from recursive_lth.training.choice import Choices
 from recursive_lth.training.lens import Lens
 from recursive_lth.training.loop import steps_in
 from recursive_lth.training.split import Split
@@ -30,6 +31,7 @@ class Bench(Generic[E]):
     stages: Stages
     meter: Meter
     clock: Clock
+    choices: Choices = field(default_factory=Choices)  # of engines, by layer
 
     def per_epoch(self, recipe: Training) -> int:
         """The steps of one epoch."""

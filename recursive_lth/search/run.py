@@ -24,6 +24,7 @@ from recursive_lth.search.summary import summarise
 from recursive_lth.ticket.ticket import Ticket, load_ticket
 from recursive_lth.training import device as devices
 from recursive_lth.training.batches import Batches
+from recursive_lth.training.choice import Choices
 from recursive_lth.training.datasets import load
 from recursive_lth.training.evaluate import evaluate
 from recursive_lth.training.split import split
@@ -69,7 +70,8 @@ def grow(
         made_by = {"torch": torch.__version__, "recursive_lth": recursive_lth.__version__}
         made_by |= origin([(experiment.start, architecture)])
         check_origin(folder, {"data": data.digest, "device": where.type, **made_by})
-        bench = Bench(experiment, parts, batches, Stages(folder.work / "stages"), meter, clock)
+        stages, choices = Stages(folder.work / "stages"), Choices(folder.path / "engine.json")
+        bench = Bench(experiment, parts, batches, stages, meter, clock, choices)
         with devices.pinned(experiment.training.threads):
             lineage = read_lineage(folder)
             folder.cut_metrics("generation", len(lineage))

@@ -1,11 +1,12 @@
 """Batches on the device: random shifts, crops and flips of a whole batch, no Python per sample."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch.nn.functional as F
-from torch import Generator, Tensor, randint, where
+from torch import Generator, Tensor, index_select, randint, randperm, where
 from torch import bool as boolean
 
+from recursive_lth import seeds
 from recursive_lth.config import Training
 from recursive_lth.errors import InputError
 from recursive_lth.training.split import Samples
@@ -58,6 +59,36 @@ class Batches:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def stream(
+        self, batch_size: int, seed: int, start: int, steps: int, *, into: Tensor | None = None
+    ) -> Iterator[tuple[Tensor, Tensor, int]]:
+        """Images, labels and number of the epoch of each step from `start` to `steps`.
+
+        Order and augmentation of an epoch depend on `seed` and its number alone; an epoch drops its
+        last, incomplete batch. With `into`, (samples, features), the images of every step are laid
+        there, flat, over those of the step before.
+        """
+        batch_size = min(batch_size, len(self))
+        per_epoch, number = len(self) // batch_size, start
+        flat = self.images.flatten(1)
+        while number < steps:
+            epoch, first = divmod(number, per_epoch)
+            order = randperm(len(self), generator=seeds.generator(seed, "order", epoch))
+            order = order.to(self.images.device)
+            labels = self.labels.index_select(0, order)
+            batches = self.epoch(seeds.generator(seed, "augmentation", epoch))
+            last = min(per_epoch, first + steps - number)
+            for i in range(first, last):
+                window = slice(i * batch_size, (i + 1) * batch_size)
+                if into is None:
+                    yield batches(order[window], window), labels[window], epoch
+                elif self.is_augmented:
+                    into.copy_(batches(order[window], window).flatten(1))
+                    yield into, labels[window], epoch
+                else:
+                    yield index_select(flat, 0, order[window], out=into), labels[window], epoch
+            number += last - first
 
     def epoch(self, generator: Generator) -> Batch:
         """Batches of one epoch; every draw is made here, one for each sample."""

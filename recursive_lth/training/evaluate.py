@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from recursive_lth.architecture.graph import Architecture
-from recursive_lth.architecture.network import memory_format, network
+from recursive_lth.architecture.network import Forward, memory_format, network
 from recursive_lth.training.split import Samples
 
 BATCH = 500
@@ -31,9 +31,17 @@ class Evaluation:
     samples: int
 
 
-def logits_of(architecture: Architecture, weights: Mapping[str, Tensor], images: Tensor) -> Tensor:
-    """Logits (n, classes) in evaluation mode, computed in batches, on the images' device."""
-    forward, layout = network(architecture), memory_format(architecture)
+def logits_of(
+    architecture: Architecture,
+    weights: Mapping[str, Tensor],
+    images: Tensor,
+    forward: Forward | None = None,
+) -> Tensor:
+    """Logits (n, classes) in evaluation mode, computed in batches, on the images' device.
+
+    `forward` is that of the engine whose weights they are, if not the dense one.
+    """
+    forward, layout = forward or network(architecture), memory_format(architecture)
     here = {name: tensor.to(images.device) for name, tensor in weights.items()}
     with torch.no_grad():
         batches = (batch.contiguous(memory_format=layout) for batch in images.split(BATCH))
@@ -41,10 +49,13 @@ def logits_of(architecture: Architecture, weights: Mapping[str, Tensor], images:
 
 
 def evaluate(
-    architecture: Architecture, weights: Mapping[str, Tensor], samples: Samples
+    architecture: Architecture,
+    weights: Mapping[str, Tensor],
+    samples: Samples,
+    forward: Forward | None = None,
 ) -> Evaluation:
     """How well a network does on these samples."""
-    logits = logits_of(architecture, weights, samples.images).double()
+    logits = logits_of(architecture, weights, samples.images, forward).double()
     if not bool(logits.isfinite().all()):
         return Evaluation(0.0, float("inf"), float("inf"), 1.0, len(samples))
     accuracy = float((logits.argmax(1) == samples.labels).double().mean())

@@ -1,0 +1,137 @@
+"""Sparse linear layers: only remaining weights are held, and only they are computed with.
+
+The matrix is in compressed sparse rows (CSR), beside it its transpose; the mask is their pattern,
+so that no pruned weight can come back. Activations flow as (samples, features) views of memory
+that lies feature by feature, which is what the kernels want: layers in a row copy nothing.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from recursive_lth.errors import InputError
+
+with warnings.catch_warnings():  # PyTorch says once, of the first of them, that they are new
+    warnings.simplefilter("ignore")
+    torch.sparse_csr_tensor([0, 1], [0], [1.0], (1, 1), check_invariants=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Pattern:
+    """Which entries of a matrix (out, in) are there, in row-major order and by columns.
+
+    `places` are their flat numbers, (n,) int64, ascending. `starts` and `columns` say the same as
+    CSR, `starts_turned` and `rows` for the transpose, whose n-th entry is number `turn[n]`.
+    """
+
+    shape: tuple[int, int]
+    places: Tensor
+    starts: Tensor
+    columns: Tensor
+    starts_turned: Tensor
+    rows: Tensor
+    turn: Tensor
+
+    @staticmethod
+    def of(mask: Tensor) -> "Pattern":
+        """The pattern of a bool mask (out, in), on the mask's device."""
+        if mask.dim() != 2:
+            raise InputError(f"a pattern is that of a matrix, got shape {tuple(mask.shape)}")
+        rows, columns = mask.nonzero(as_tuple=True)
+        return Pattern.at((mask.shape[0], mask.shape[1]), rows, columns)
+
+    @staticmethod
+    def blocks(masks: Sequence[Tensor], out: int, width: int) -> "Pattern":
+        """The pattern of masks (<= out, <= width) down the diagonal, each in a block so large."""
+        rows, columns = [], []
+        for number, mask in enumerate(masks):
+            found = mask.nonzero(as_tuple=True)
+            rows.append(found[0] + number * out)
+            columns.append(found[1] + number * width)
+        shape = (out * len(masks), width * len(masks))
+        return Pattern.at(shape, torch.cat(rows), torch.cat(columns))
+
+    @staticmethod
+    def at(shape: tuple[int, int], rows: Tensor, columns: Tensor) -> "Pattern":
+        """The pattern of entries in row-major order, by their rows and columns, (n,) int64."""
+        out, width = shape
+        turn = columns.argsort(stable=True)
+        return Pattern(
+            shape,
+            rows * width + columns,
+            _starts(rows, out),
+            columns.int(),
+            _starts(columns, width),
+            rows[turn].int(),
+            turn,
+        )
+
+    def pack(self, tensor: Tensor) -> Tensor:
+        """The entries of a tensor of this many elements that are there, (n,)."""
+        return tensor.reshape(-1)[self.places]
+
+    def unpack(self, values: Tensor) -> Tensor:
+        """The matrix with these entries, and 0 elsewhere."""
+        whole = values.new_zeros(self.shape[0] * self.shape[1])
+        return whole.index_copy_(0, self.places, values).view(self.shape)
+
+
+def _starts(sorted_rows: Tensor, rows: int) -> Tensor:
+    """Where each row begins among entries sorted by row, and the end, (rows + 1,) int32."""
+    counts = torch.bincount(sorted_rows, minlength=rows)
+    return torch.cat([counts.new_zeros(1), counts.cumsum(0)]).int()
+
+
+def sparse_linear(x: Tensor, values: Tensor, bias: Tensor | None, pattern: Pattern) -> Tensor:
+    """What a linear layer gives for x (samples, in): (samples, out), a view of (out, samples).
+
+    `values` (n,) are the weights of the pattern, in its order. Once differentiable in x, values and
+    bias; the gradient of the values is computed for them alone.
+    """
+    return sparse_product(x.t(), values, bias, pattern).t()
+
+
+def sparse_product(x: Tensor, values: Tensor, bias: Tensor | None, pattern: Pattern) -> Tensor:
+    """The matrix times x (in, samples) plus bias (out,): (out, samples)."""
+    if not torch.is_autocast_enabled(x.device.type):
+        return _SparseProduct.apply(x, values, bias, pattern)  # type: ignore[no-any-return]
+    with torch.autocast(x.device.type, enabled=False):  # there are no kernels but in full precision
+        return _SparseProduct.apply(x.to(values), values, bias, pattern)  # type: ignore[no-any-return]
+
+
+class _SparseProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, pattern: Pattern
+    ) -> Tensor:
+        x = x.contiguous()
+        ctx.save_for_backward(x, values)
+        ctx.pattern = pattern
+        out = torch.mm(_csr(pattern.starts, pattern.columns, values, pattern.shape), x)
+        return out if bias is None else out.add_(bias[:, None])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, above: Tensor) -> tuple[Tensor | None, ...]:
+        x, values = ctx.saved_tensors
+        pattern, above = ctx.pattern, above.contiguous()
+        of_x, of_values, of_bias, _ = ctx.needs_input_grad
+        below = found = None
+        if of_x:
+            out, width = pattern.shape
+            turned = values.index_select(0, pattern.turn)
+            below = torch.mm(_csr(pattern.starts_turned, pattern.rows, turned, (width, out)), above)
+        if of_values:
+            found = torch.zeros_like(values)  # sampled in place: a copy of the pattern costs more
+            matrix = _csr(pattern.starts, pattern.columns, found, pattern.shape)
+            torch.sparse.sampled_addmm(matrix, above, x.t(), beta=0.0, out=matrix)
+        return below, found, above.sum(1) if of_bias else None, None
+
+
+def _csr(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    return torch.sparse_csr_tensor(starts, columns, values, shape, check_invariants=False)

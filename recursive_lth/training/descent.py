@@ -1,0 +1,71 @@
+"""Descent: an optimizer over the tensors that a training moves."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recursive_lth.config import Training
+from recursive_lth.ticket.moments import PER_ENTRY, POWERS, State
+from recursive_lth.training.optimizer import make_optimizer, moments, set_moments
+from recursive_lth.training.per_entry import PerEntry
+
+Clip = Callable[[list[Tensor], float], Any]  # scales the gradients to a norm, in place
+
+
+class Descent:
+    """An optimizer over live tensors that never moves what is masked, nor its moments."""
+
+    def __init__(
+        self,
+        live: Mapping[str, Tensor],
+        names: list[str],
+        masks: Mapping[str, Tensor],
+        recipe: Training,
+        state: State,
+        tally: Mapping[str, Tensor],
+        clip: Clip = torch.nn.utils.clip_grad_norm_,
+    ) -> None:
+        self.recipe, self.names = recipe, names
+        self.parameters = [live[name].requires_grad_() for name in names]
+        has_unlike = bool(state.keys() & PER_ENTRY)
+        self.optimizer = (PerEntry if has_unlike else make_optimizer)(self.parameters, recipe)
+        set_moments(self.optimizer, names, state)
+        sparse = [name for name in masks if name in names and not bool(masks[name].all())]
+        self.covered = [live[name] for name in sparse]
+        self.cover = [masks[name].to(live[name]) for name in sparse]
+        self.clip = clip
+        self.tallied = [(live[name], total) for name, total in tally.items()]
+        self._mask(self.covered)
+        for kind in state.keys() & POWERS.keys():
+            self._mask([self.optimizer.state[tensor][kind] for tensor in self.covered])
+
+    def step(self, loss: Tensor, rate: float) -> None:
+        """One update at `rate` times the learning rate."""
+        self.optimizer.zero_grad()
+        loss.backward()  # into .grad, which lies in memory as its parameter does
+        self.move(rate)
+
+    def move(self, rate: float) -> None:
+        """Follow the gradients that are there: mask, clip, move, mask."""
+        self._mask([tensor.grad for tensor in self.covered if tensor.grad is not None])
+        for tensor, total in self.tallied:
+            if tensor.grad is not None:
+                total.addcmul_(tensor.detach(), tensor.grad, value=-1)
+        if self.recipe.clip_norm:
+            self.clip(self.parameters, self.recipe.clip_norm)
+        self.optimizer.param_groups[0]["lr"] = self.recipe.learning_rate * rate
+        self.optimizer.step()
+        self._mask(self.covered)
+
+    def state(self) -> State:
+        """A copy of the optimizer's state."""
+        live = moments(self.optimizer, self.names)
+        return {kind: {n: t.clone() for n, t in values.items()} for kind, values in live.items()}
+
+    def _mask(self, tensors: list[Tensor]) -> None:
+        """Multiply by the masks, in place, in one call."""
+        if tensors:
+            with torch.no_grad():
+                torch._foreach_mul_(tensors, self.cover)

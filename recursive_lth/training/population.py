@@ -1,0 +1,149 @@
+"""A population: many networks of one graph as one program, each with widths and masks of its own.
+
+Activations are (members, features, samples), features padded to the widest member's. A linear layer
+is one batched product of padded matrices or, where its weights are sparse, one product with a
+block-diagonal sparse matrix. Padding is masked: it begins at 0 and no remaining weight reads it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recursive_lth.architecture.graph import Architecture
+from recursive_lth.architecture.layer import ACTIVATIONS
+from recursive_lth.architecture.network import FUNCTIONS, Weights
+from recursive_lth.architecture.sparse import Pattern, sparse_product
+from recursive_lth.ticket.moments import State
+from recursive_lth.training.engine import Engine, sparse_engine
+
+JOINED = frozenset({"input", "flatten", "linear", "add", *ACTIVATIONS})  # what a population can run
+Graph = tuple[tuple[str, str, tuple[str, ...], bool], ...]
+
+
+def graph_of(architecture: Architecture) -> Graph | None:
+    """What members must have in common: layers, inputs and biases; None where none can join."""
+    layers = architecture.layers
+    if any(layers[name].operation not in JOINED for name in architecture.order):
+        return None
+    return tuple(
+        (name, layers[name].operation, layers[name].inputs, layers[name].bias)
+        for name in architecture.order
+    )
+
+
+@dataclass(frozen=True)
+class Population:
+    """The layers of many members joined; `patterns` are those of layers that are sparse.
+
+    `engines` are the members' own, which compute one of them alone from what `take` gives.
+    """
+
+    architectures: tuple[Architecture, ...]
+    patterns: Mapping[str, Pattern]
+    engines: tuple[Engine, ...]
+    cover: Mapping[str, Tensor]  # of dense weights, (members, out, in): what may be other than 0
+
+    def pack(self, members: Sequence[Mapping[str, Tensor]]) -> Weights:
+        """One tensor for all members: (members, ...) padded by 0, or values block after block."""
+        found = {}
+        for name in members[0]:
+            parts = [tensors[name] for tensors in members]
+            if not parts[0].dim():
+                found[name] = parts[0]  # a count of steps, the same for all
+            elif name in self.patterns:
+                pairs = zip(self.engines, parts, strict=True)
+                found[name] = torch.cat([e.patterns[name].pack(p) for e, p in pairs])
+            else:
+                found[name] = _stacked(parts)
+        return found
+
+    def pack_state(self, members: Sequence[State]) -> State:
+        """The members' optimizers as one."""
+        return {kind: self.pack([state[kind] for state in members]) for kind in members[0]}
+
+    def take(self, joined: Mapping[str, Tensor], number: int) -> Weights:
+        """One member's tensors, packed as its own engine wants them: views of the joined."""
+        architecture, found = self.architectures[number], {}
+        for name, tensor in joined.items():
+            if not tensor.dim():
+                found[name] = tensor
+            elif name in self.patterns:
+                counts = [len(engine.patterns[name].places) for engine in self.engines]
+                found[name] = tensor.split(counts)[number]
+            else:
+                shape = architecture.shape(name)
+                found[name] = tensor[number][tuple(slice(n) for n in shape)]
+        return found
+
+    def owners(self, name: str) -> Tensor | None:
+        """Whose each of a sparse tensor's values is, (values,); None where members are rows."""
+        if name not in self.patterns:
+            return None
+        counts = torch.tensor([len(engine.patterns[name].places) for engine in self.engines])
+        found = torch.arange(len(counts)).repeat_interleave(counts)
+        return found.to(self.patterns[name].places.device)
+
+    def forward(self, joined: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """Logits (members, classes, samples) for x (members, features, samples)."""
+        layers = self.architectures[0].layers
+        values: Weights = {}
+        for name in self.architectures[0].order:
+            layer, read = layers[name], [values[source] for source in layers[name].inputs]
+            match layer.operation:
+                case "input":
+                    values[name] = x
+                case "flatten":
+                    values[name] = read[0]  # features lie flat from the start
+                case "add":
+                    values[name] = sum(read[1:], start=read[0])
+                case "linear":
+                    values[name] = self._linear(name, joined, read[0])
+                case activation:
+                    values[name] = FUNCTIONS[activation](read[0])
+        return values[self.architectures[0].output]
+
+    def _linear(self, name: str, joined: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        weight, bias = f"{name}.weight", joined.get(f"{name}.bias")
+        if weight not in self.patterns:
+            if bias is None:
+                return torch.bmm(joined[weight], x)
+            return torch.baddbmm(bias[:, :, None], joined[weight], x)
+        members, features, samples = x.shape
+        flat = None if bias is None else bias.flatten()
+        read = x.reshape(members * features, samples)
+        out = sparse_product(read, joined[weight], flat, self.patterns[weight])
+        return out.view(members, -1, samples)
+
+
+def join(
+    architectures: Sequence[Architecture],
+    masks: Sequence[Mapping[str, Tensor]],
+    sparse: Sequence[str],
+    device: torch.device,
+) -> Population:
+    """A population of members of one graph, in which the named layers are sparse."""
+    here = [{name: mask.to(device) for name, mask in each.items()} for each in masks]
+    engines = tuple(
+        sparse_engine(architecture, each, sparse, device)
+        for architecture, each in zip(architectures, here, strict=True)
+    )
+    patterns, cover = {}, {}
+    for weight in architectures[0].prunable:
+        parts = [each[weight] for each in here]
+        if weight.removesuffix(".weight") in sparse:
+            out, width = (max(part.shape[d] for part in parts) for d in (0, 1))
+            patterns[weight] = Pattern.blocks(parts, out, width)
+        else:
+            cover[weight] = _stacked(parts)
+    return Population(tuple(architectures), patterns, engines, cover)
+
+
+def _stacked(parts: Sequence[Tensor]) -> Tensor:
+    """(members, ...), each in the corner of what holds the largest."""
+    shape = [max(part.shape[d] for part in parts) for d in range(parts[0].dim())]
+    whole = parts[0].new_zeros(len(parts), *shape)
+    for number, part in enumerate(parts):
+        whole[number][tuple(slice(n) for n in part.shape)] = part
+    return whole

@@ -1,0 +1,157 @@
+"""Training a population: each member on its own batches, as if it were alone.
+
+The losses add up, so that no member's gradient knows of another's, and one optimizer moves all.
+What a member becomes equals what `loop.training` would make of it, to rounding.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from recursive_lth.architecture.graph import Architecture
+from recursive_lth.config import Training
+from recursive_lth.ticket.moments import PER_ENTRY, State
+from recursive_lth.training.batches import Batches
+from recursive_lth.training.descent import Clip, Descent
+from recursive_lth.training.loop import Step
+from recursive_lth.training.optimizer import rate_factor
+from recursive_lth.training.population import Population, graph_of, join
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network to be trained with others, as `loop.training` would alone."""
+
+    architecture: Architecture
+    weights: Mapping[str, Tensor]
+    masks: Mapping[str, Tensor]
+    data: Batches
+    recipe: Training
+    steps: int
+    seed: int
+    start: int = 0
+    state: State = field(default_factory=dict)
+
+    @property
+    def company(self) -> tuple[object, ...] | None:
+        """What members that train together have in common; None where one stays alone.
+
+        Graph, classes, recipe, steps and device: not widths, masks, seeds or data.
+        """
+        graph, recipe = graph_of(self.architecture), self.recipe
+        if graph is None or recipe.dropout or recipe.precision != "float32":
+            return None
+        if self.state.keys() & PER_ENTRY:
+            return None
+        counts = tuple(sorted((n, float(count)) for n, count in self.state.get("step", {}).items()))
+        batch_size = min(recipe.batch_size, len(self.data))
+        dtype = next(iter(self.weights.values())).dtype
+        place = (self.data.images.device, dtype, batch_size)
+        span = (self.start, self.steps, tuple(self.state), counts)
+        return graph, self.architecture.classes, recipe, span, place
+
+
+@dataclass(frozen=True)
+class Round:
+    """What a population has just done: `number` steps are finished, `losses` (members,) are theirs.
+
+    It lives no longer than the loop, and `of` is the state of things when it is called.
+    """
+
+    number: int
+    steps: int
+    losses: Tensor
+    population: Population
+    joined: Mapping[str, Tensor]
+    descent: Descent
+
+    def of(self, member: int) -> Step:
+        """One member's step, as its lone training would have made it."""
+        engine = self.population.engines[member]
+        live = self.population.take(self.joined, member)
+
+        def state() -> State:
+            joined = self.descent.state()
+            own = {k: self.population.take(tensors, member) for k, tensors in joined.items()}
+            return engine.unpack_state(own)
+
+        return Step(self.number, self.steps, self.losses[member], live, state, engine)
+
+
+def training_together(members: Sequence[Member], sparse: Sequence[str] = ()) -> Iterator[Round]:
+    """Train members of one company in place of the caller, one `Round` after each update.
+
+    The layers named in `sparse` are computed with their remaining weights alone. A member whose
+    training ends early is the caller's to look away from: it does not touch the others.
+    """
+    lead = members[0]
+    recipe, device = lead.recipe, lead.data.images.device
+    population = join([m.architecture for m in members], [m.masks for m in members], sparse, device)
+    joined = population.pack([_on(m.weights, device) for m in members])
+    begun = population.pack_state(
+        [{kind: _on(tensors, device) for kind, tensors in m.state.items()} for m in members]
+    )
+    names = list(lead.architecture.trainable)
+    clip = _clip_by_member(population, names)
+    descent = Descent(joined, names, population.cover, recipe, begun, {}, clip)
+    for number, (images, labels) in enumerate(_batches(members), start=lead.start):
+        logits = population.forward(joined, images)
+        losses = F.cross_entropy(
+            logits, labels, reduction="none", label_smoothing=recipe.label_smoothing
+        ).mean(1)
+        descent.step(losses.sum(), rate_factor(recipe, number, lead.steps))
+        yield Round(number + 1, lead.steps, losses.detach(), population, joined, descent)
+
+
+def _batches(members: Sequence[Member]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images (members, features, samples) and labels (members, samples) of each step.
+
+    Members of one seed on the same data see the same batches, which are drawn once.
+    """
+    drawn = {(id(m.data), m.seed): m for m in members}
+    rows = list(drawn)
+    owner = torch.tensor([rows.index((id(m.data), m.seed)) for m in members])
+    lead = members[0].data
+    size = min(members[0].recipe.batch_size, len(lead))
+    flat = lead.images.flatten(1)
+    laid = flat.new_empty(len(drawn), size, flat.shape[1])
+    owner, is_shared = owner.to(flat.device), len(drawn) < len(members)
+    streams = [
+        m.data.stream(size, m.seed, m.start, m.steps, into=laid[row])
+        for row, m in enumerate(drawn.values())
+    ]
+    for batches in zip(*streams, strict=True):
+        images = laid.transpose(1, 2).contiguous()
+        labels = torch.stack([labels for _, labels, _ in batches])
+        if is_shared:
+            images, labels = images.index_select(0, owner), labels.index_select(0, owner)
+        yield images, labels
+
+
+def _clip_by_member(population: Population, names: Sequence[str]) -> Clip:
+    """Scales each member's gradients to a norm of its own, as `clip_grad_norm_` does one's."""
+    owners = {name: population.owners(name) for name in names}
+    count = len(population.architectures)
+
+    def clip(parameters: list[Tensor], most: float) -> None:
+        grads = {n: p.grad for n, p in zip(names, parameters, strict=True) if p.grad is not None}
+        squares = parameters[0].new_zeros(count)
+        for name, grad in grads.items():
+            own = owners[name]
+            if own is None:
+                squares += grad.flatten(1).square().sum(1)
+            else:
+                squares.index_add_(0, own, grad.square())
+        factors = (most / (squares.sqrt() + 1e-6)).clamp(max=1)
+        for name, grad in grads.items():
+            own = owners[name]
+            grad *= factors.view(-1, *[1] * (grad.dim() - 1)) if own is None else factors[own]
+
+    return clip
+
+
+def _on(tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    return {name: tensor.detach().to(device) for name, tensor in tensors.items()}

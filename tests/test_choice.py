@@ -1,0 +1,144 @@
+"""Sparse or dense: what is measured, what is remembered, and what a run makes of it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from test_grow import NETWORKS, lived_in
+from test_loop import batches_for
+
+from recursive_lth import api, shelf
+from recursive_lth.architecture.graph import Architecture
+from recursive_lth.architecture.zoo import convnet, mlp
+from recursive_lth.config import Training
+from recursive_lth.errors import InputError
+from recursive_lth.training.choice import Choices, Sides, sparse_layers
+from recursive_lth.training.engine import can_be_sparse
+from recursive_lth.training.loop import training
+
+CPU = torch.device("cpu")
+RECIPE = Training(batch_size=64)
+
+
+def masks(architecture: Architecture, density: float) -> dict[str, torch.Tensor]:
+    """Random masks of a network."""
+    draw = torch.Generator().manual_seed(0)
+    return {
+        name: torch.rand(architecture.shape(name), generator=draw) < density
+        for name in architecture.prunable
+    }
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, dense: float, sparse: float) -> list[str]:
+    """Measures that are told; the names of the layers that were measured."""
+    seen: list[str] = []
+
+    def measure(self: Sides) -> tuple[float, float]:
+        seen.append(self.name)
+        return dense, sparse
+
+    monkeypatch.setattr(Sides, "measure", measure)
+    return seen
+
+
+def test_the_faster_is_chosen_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each layer is measured once a run; another process reads what was measured."""
+    network = mlp((784,), 10, (300, 300))
+    path, few = tmp_path / "engine.json", masks(network, 0.05)
+    seen = scripted(monkeypatch, 2e-3, 1e-3)
+    choices = Choices(path)
+    assert sparse_layers(network, few, RECIPE, CPU, choices) == ("fc1", "fc2")
+    assert sparse_layers(network, few, RECIPE, CPU, choices) == ("fc1", "fc2")
+    assert seen == ["fc1", "fc2"]
+    assert len(json.loads(path.read_text("utf-8"))) == 2
+    scripted(monkeypatch, 1e-3, 2e-3)
+    assert sparse_layers(network, few, RECIPE, CPU, Choices(path)) == ("fc1", "fc2")
+    assert sparse_layers(network, few, RECIPE, CPU, Choices()) == ()
+
+
+def test_what_is_never_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small layers, whose bits stay, and dense ones, which never were faster."""
+    seen = scripted(monkeypatch, 2.0, 1.0)
+    assert (
+        sparse_layers(
+            mlp((64,), 10, (64,)), masks(mlp((64,), 10, (64,)), 0.01), RECIPE, CPU, Choices()
+        )
+        == ()
+    )
+    large = mlp((784,), 10, (300,))
+    assert sparse_layers(large, masks(large, 0.6), RECIPE, CPU, Choices()) == ()
+    assert seen == []
+
+
+def test_a_very_sparse_layer_is_faster_sparse() -> None:
+    """Measured for real: at half a percent of 1024 x 1024 it is not close."""
+    network = mlp((1024,), 10, (1024,))
+    assert "fc1" in sparse_layers(network, masks(network, 0.005), RECIPE, CPU, Choices())
+
+
+def test_convolutions_can_be_sparse() -> None:
+    network = convnet((3, 8, 8), 5, (4, 6))
+    assert can_be_sparse(network) == ("conv1", "conv2", "output")
+    dense, sparse = Sides(
+        "conv2",
+        network.layers["conv2"],
+        masks(network, 0.1)["conv2.weight"],
+        (8, 4, 4, 4),
+        False,
+        RECIPE,
+    ).measure()
+    assert dense > 0
+    assert sparse > 0
+
+
+@pytest.mark.parametrize("engine", ["dense", "sparse", "auto"])
+def test_prune_runs_on_every_engine(engine: str, tmp_path: Path) -> None:
+    """Digits, one level: a ticket of some engine is a ticket."""
+    settings = [
+        f"training.engine={engine}", "tickets.replicates=1", "training.epochs=5",
+        "tickets.controls=[]", "tickets.densities=[0.2]",
+    ]  # fmt: skip
+    found = list(api.prune(shelf.load_ticket_experiment("prune_digits", settings), out=tmp_path))
+    assert found[-1]["density"] == pytest.approx(0.2, abs=0.01)
+    assert found[-1]["test_accuracy"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("pruning.basis=dct", "mixes all of them"),
+        ("pruning.pruned=initial", "lets them stand"),
+        ("pruning.score=movement_gradient", "adds them up"),
+    ],
+)
+def test_sparse_is_refused_where_pruned_weights_count(
+    setting: str, reason: str, tmp_path: Path
+) -> None:
+    experiment = shelf.load_ticket_experiment("prune_digits", ["training.engine=sparse", setting])
+    with pytest.raises(InputError, match=f"training.engine=sparse knows no pruned .* {reason}"):
+        next(iter(api.prune(experiment, out=tmp_path)))
+
+
+def test_an_engine_that_is_none(tmp_path: Path) -> None:
+    for key in ("engine", "precision"):
+        with pytest.raises(InputError, match=f"unknown training.{key} 'fast'"):
+            Training(**{key: "fast"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["mlp", "convnet"])
+def test_bfloat16_is_near_and_weights_stay_whole(kind: str) -> None:
+    """Layers compute in 8 bits of mantissa: losses differ by about 2^-8, weights are float32."""
+    ticket = lived_in(NETWORKS[kind], 1)
+    ends = {}
+    for precision in ("float32", "bfloat16"):
+        recipe = replace(RECIPE, batch_size=8, precision=precision, learning_rate=1e-3)
+        *_, last = training(
+            ticket.architecture, ticket.weights, ticket.masks,
+            batches_for(ticket.architecture, recipe, torch.float32), recipe, steps=20, seed=0,
+        )  # fmt: skip
+        assert {t.dtype for t in last.weights.values()} == {torch.float32}
+        ends[precision] = float(last.loss)
+    assert ends["bfloat16"] != ends["float32"]
+    assert ends["bfloat16"] == pytest.approx(ends["float32"], abs=0.1)

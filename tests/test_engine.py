@@ -1,0 +1,141 @@
+"""The sparse engine trains as masked dense training does, to rounding, with fewer numbers."""
+
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_grow import NETWORKS, lived_in
+from test_loop import batches_for, doubled
+from torch import Tensor
+
+from recursive_lth.architecture.network import network
+from recursive_lth.architecture.sparse import Pattern, sparse_linear
+from recursive_lth.config import Training
+from recursive_lth.ticket.moments import State
+from recursive_lth.training.engine import can_be_sparse, sparse_engine
+from recursive_lth.training.loop import Step, training
+
+CPU = torch.device("cpu")
+RECIPES = {
+    "momentum": Training(optimizer="sgd", learning_rate=0.02, weight_decay=0.01, schedule="cosine"),
+    "adam": Training(optimizer="adam", learning_rate=0.003, clip_norm=0.5, schedule="steps"),
+    "adamw": Training(optimizer="adamw", learning_rate=0.003, weight_decay=0.1, warmup=0.2),
+}
+STEPS = 50
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 7), st.integers(0, 99), st.booleans())
+def test_a_sparse_layer_is_the_masked_one(
+    out: int, width: int, samples: int, seed: int, has_bias: bool
+) -> None:
+    """Output and all gradients, also with no weight at all, empty rows and strided inputs."""
+    draw = torch.Generator().manual_seed(seed)
+
+    def drawn(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=draw, dtype=torch.float64)
+
+    mask = torch.rand(out, width, generator=draw) < 0.3
+    weight = (drawn(out, width) * mask).requires_grad_()
+    bias = drawn(out).requires_grad_() if has_bias else None
+    x = drawn(width, samples).t().requires_grad_()
+    pattern = Pattern.of(mask)
+    values = pattern.pack(weight.detach()).requires_grad_()
+    assert torch.equal(pattern.unpack(values.detach()), weight.detach())
+    other = x.detach().clone().requires_grad_()
+    bias_too = bias.detach().clone().requires_grad_() if bias is not None else None
+    dense, sparse = F.linear(x, weight, bias), sparse_linear(other, values, bias_too, pattern)
+    above = drawn(samples, out)
+    (dense * above).sum().backward()
+    (sparse * above).sum().backward()
+    close = partial(torch.testing.assert_close, rtol=1e-12, atol=1e-12)
+    close(sparse, dense)
+    assert weight.grad is not None
+    assert values.grad is not None
+    close(values.grad, pattern.pack(weight.grad))
+    close(other.grad, x.grad)
+    if bias is not None and bias_too is not None:
+        close(bias_too.grad, bias.grad)
+
+
+def last_step(
+    kind: str, recipe: Training, *, is_sparse: bool, start: int = 0, state: State | None = None
+) -> Step:
+    """The last of 50 steps in float64, dense or with all layers sparse that can be."""
+    ticket = lived_in(NETWORKS[kind], 1)
+    layers = can_be_sparse(ticket.architecture) if is_sparse else ()
+    engine = sparse_engine(ticket.architecture, ticket.masks, layers, CPU)
+    assert len(engine.patterns) == len(layers)
+    loop = training(
+        ticket.architecture,
+        doubled(ticket),
+        ticket.masks,
+        batches_for(ticket.architecture, replace(recipe, batch_size=8), torch.float64),
+        replace(recipe, batch_size=8),
+        steps=STEPS,
+        seed=3,
+        start=start,
+        state=state,
+        engine=engine,
+    )
+    *_, last = islice(loop, STEPS)
+    return last
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_sparse_training_is_masked_dense_training(kind: str, name: str) -> None:
+    """After 50 steps, with clipping, decay and schedules: weights, moments and loss to 1e-10."""
+    dense, sparse = (last_step(kind, RECIPES[name], is_sparse=flag) for flag in (False, True))
+    assert float((dense.loss - sparse.loss).abs()) < 1e-10
+    assert dense.weights.keys() == sparse.weights.keys()
+    for tensor, weight in dense.weights.items():
+        assert weight.shape == sparse.weights[tensor].shape
+        assert float((weight - sparse.weights[tensor]).detach().abs().max()) < 1e-10
+    one, other = dense.state(), sparse.state()
+    assert one.keys() == other.keys()
+    for moment, tensors in one.items():
+        for tensor, value in tensors.items():
+            assert float((value - other[moment][tensor]).abs().max()) < 1e-10
+
+
+def test_only_remaining_weights_exist() -> None:
+    """What the sparse engine moves has as many entries as the mask, and so have its moments."""
+    ticket = lived_in(NETWORKS["convnet"], 1)
+    step = last_step("convnet", RECIPES["adam"], is_sparse=True)
+    for name, mask in ticket.masks.items():
+        assert step.live[name].shape == (int(mask.sum()),)
+        assert not bool(step.weights[name][~mask].any())
+
+
+def test_a_sparse_training_goes_on_where_a_dense_one_stopped() -> None:
+    """The state of one is the other's: 50 steps from there agree."""
+    begun = last_step("mlp", RECIPES["adam"], is_sparse=False).state()
+    both = [
+        last_step("mlp", RECIPES["adam"], is_sparse=flag, start=7, state=begun)
+        for flag in (False, True)
+    ]
+    for tensor, weight in both[0].weights.items():
+        assert float((weight - both[1].weights[tensor]).detach().abs().max()) < 1e-10
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_the_forward_is_pure(kind: str) -> None:
+    """Evaluation through the engine gives the dense forward's logits, and changes nothing."""
+    ticket = lived_in(NETWORKS[kind], 1)
+    engine = sparse_engine(
+        ticket.architecture, ticket.masks, can_be_sparse(ticket.architecture), CPU
+    )
+    weights = doubled(ticket)
+    images = batches_for(ticket.architecture, Training(), torch.float64).images[:6]
+    packed = engine.pack(weights)
+    before = {name: tensor.clone() for name, tensor in packed.items()}
+    found, _ = engine.forward(packed, images)
+    expected, _ = network(ticket.architecture)(weights, images)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    assert all(torch.equal(packed[name], tensor) for name, tensor in before.items())
