@@ -1,6 +1,7 @@
 """Runs of ticket finding: levels, rewinding, controls, transfer, resume, and what they record."""
 
 import json
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from recursive_lth.errors import InputError
 from recursive_lth.growth.fresh import fresh
 from recursive_lth.lottery.run import prune
 from recursive_lth.pruning.scores import SCORES
-from recursive_lth.running import fit as fits
-from recursive_lth.running import train as trains
+from recursive_lth.running import chorus
+from recursive_lth.running.fit_together import Wanted
+from recursive_lth.running.train import store
 from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.ticket import Ticket, load_ticket
 
@@ -31,14 +33,20 @@ Begun = list[tuple[Any, Ticket, Any]]
 def begun(monkeypatch: pytest.MonkeyPatch) -> Begun:
     """Every training: its job, the ticket it began with, and what came of it."""
     seen: Begun = []
-    original = fits.fit
+    original = store
 
-    def spied(bench: Any, ticket: Ticket, job: Any, stop: Any = None) -> Any:
-        fitted = original(bench, ticket, job, stop)
-        seen.append((job, ticket, fitted))
-        return fitted
+    def spied(bench: Any, job: Any, fitted: Any, **how: Any) -> None:
+        seen.append((job, begins[job.name], fitted))
+        original(bench, job, fitted, **how)
 
-    monkeypatch.setattr(trains, "fit", spied)
+    begins: dict[str, Ticket] = {}
+
+    def wanted(bench: Any, ticket: Ticket, job: Any, stop: Any = None) -> Wanted:
+        begins[job.name] = ticket
+        return Wanted(bench, ticket, job, stop)
+
+    monkeypatch.setattr(chorus, "store", spied)
+    monkeypatch.setattr(chorus, "Wanted", wanted)
     return seen
 
 
@@ -198,29 +206,39 @@ def test_every_score_runs(score: str, tmp_path: Path) -> None:
 def test_every_way_of_cutting_runs_and_resumes_to_the_same_bits(
     settings: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """Stopped in every training in turn, the run ends with the same lines and tickets."""
+    """Stopped before and in the middle of what is trained together, it ends with the same bits."""
     experiment = small(*settings, 'tickets.controls=["reinit"]')
     whole = run(experiment, tmp_path / "whole")
-    for after in range(len(whole)):
-        with pytest.raises(Stop), stopping(trains, "fit", min(after, 1)):
+    with pytest.raises(Stop), stopping(chorus, "fit_together", 0):
+        run(experiment, tmp_path / "stopped")
+    for after in range(3):
+        with suppress(Stop), stopping(chorus, "store", after):
+            run(experiment, tmp_path / "stopped")
+        with suppress(Stop), stopping(chorus, "fit_together", 1):
             run(experiment, tmp_path / "stopped")
     resumed = run(experiment, tmp_path / "stopped")
-    timeless = [{k: v for k, v in line.items() if k != "seconds"} for line in whole]
-    assert [{k: v for k, v in line.items() if k != "seconds"} for line in resumed] == timeless
+    timeless = [{k: v for k, v in line.items() if k != "seconds"} for line in stored(whole)]
+    again = [{k: v for k, v in line.items() if k != "seconds"} for line in stored(resumed)]
+    assert again == timeless
     assert len(whole) >= 3
     names = [{p.name for p in (tmp_path / x).rglob("*.safetensors")} for x in ("whole", "stopped")]
     assert names[0] == names[1]
-    assert list(prune(experiment, out=tmp_path / "whole", device="cpu")) == whole
+    assert list(prune(experiment, out=tmp_path / "whole", device="cpu")) == stored(whole)
+
+
+def stored(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Lines as a finished run stores them: level by level, a ticket before its controls."""
+    return sorted(lines, key=lambda x: (x["replicate"], x["level"], x["variant"] != "ticket"))
 
 
 def test_replicates_differ_and_resume(tmp_path: Path) -> None:
     """Each has its own seed; a run left in the middle of the second goes on there."""
     experiment = small("tickets.replicates=2", 'tickets.controls=["reinit"]')
-    whole = run(experiment, tmp_path / "whole")
+    whole = stored(run(experiment, tmp_path / "whole"))
     assert [line["seed"] for line in whole] == [3] * 5 + [4] * 5
     assert whole[0]["digest"] != whole[5]["digest"]
     list(islice(prune(experiment, out=tmp_path / "left", device="cpu"), 7))
-    resumed = run(experiment, tmp_path / "left")
+    resumed = stored(run(experiment, tmp_path / "left"))
     assert [line["digest"] for line in resumed] == [line["digest"] for line in whole]
     assert [x["test_accuracy"] for x in resumed] == [x["test_accuracy"] for x in whole]
 

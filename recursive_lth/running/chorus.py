@@ -79,13 +79,18 @@ class Chorus:
                 if wanted is not None:
                     waiting.append((voice, wanted))
             yield
-            waiting.sort(key=lambda pair: pair[1].job.name)
+            waiting.sort(key=lambda pair: _standing(pair[1].job))
             found = fit_together([wanted for _, wanted in waiting], _keep)
             for stages in {id(w.bench.stages): w.bench.stages for _, w in waiting}.values():
                 stages.confirm()
             self._ready.extend(
                 (voice, fitted) for (voice, _), fitted in zip(waiting, found, strict=True)
             )
+
+
+def _standing(job: Job) -> tuple[str, ...]:
+    """Where a training stands in its run, for an order that no resume changes."""
+    return *(f"{value:>9}" for value in job.place.values()), job.name
 
 
 def _keep(wanted: Wanted, fitted: Fitted, is_alone: bool) -> None:

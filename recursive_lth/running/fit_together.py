@@ -13,6 +13,7 @@ from recursive_lth.running.fit import Fitted, Stop, fit, marks_of
 from recursive_lth.running.inside import Inside
 from recursive_lth.running.job import Bench, Job
 from recursive_lth.ticket.ticket import Ticket
+from recursive_lth.training import device as devices
 from recursive_lth.training.lens import lens_of
 from recursive_lth.training.together import Member, Round, training_together
 
@@ -78,11 +79,12 @@ def fit_together(wanted: Sequence[Wanted], keep: Keep) -> list[Fitted]:
     found: dict[str, Fitted] = {}
     for company, members in groups.items():
         some = list(members.values())
-        if len(some) == 1:
-            one = some[0]
-            fits = [fit(one.bench, one.ticket, one.job, one.should_stop)]
-        else:
-            fits = _fit_company(some, company[-1])
+        with devices.pinned(some[0].job.recipe.threads):
+            if len(some) == 1:
+                one = some[0]
+                fits = [fit(one.bench, one.ticket, one.job, one.should_stop)]
+            else:
+                fits = _fit_company(some, company[-1])
         for one, fitted in zip(some, fits, strict=True):
             keep(one, fitted, len(some) == 1)
         found |= dict(zip(members, fits, strict=True))
