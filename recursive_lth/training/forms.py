@@ -52,8 +52,8 @@ def forms(ticket: Ticket, light: tuple[Ticket, Ticket] | None, batch: Tensor) ->
     """Every form of the ticket, ready for the batch, on the batch's device; `masked` is the second.
 
     Dense is the same network with all weights. The last three are made of the compact ticket with
-    its norms merged: sparse computes those of its layers with remaining weights alone that are
-    measured faster so.
+    its norms merged, or of the masked one where it cannot be made compact; sparse computes those of
+    its layers with remaining weights alone that are measured faster so for such a batch.
     """
     whole, (small, merged) = ticket.architecture, light or (ticket, ticket)
     readable = ticket.readable()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from recursive_lth.architecture.network import memory_format
+from recursive_lth.pruning.compact import SAMPLES
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.device import wait
 from recursive_lth.training.forms import Form, forms, lightest
@@ -41,7 +42,7 @@ class Latency:
 
 def latencies(ticket: Ticket, images: Tensor, sizes: Iterable[int]) -> list[Latency]:
     """For each batch size and each form the time that the first so many images take."""
-    light = lightest(ticket, images[:8])
+    light = lightest(ticket, images[:SAMPLES])
     found = []
     for size in sizes:
         batch = images[:size].contiguous(memory_format=memory_format(ticket.architecture))
