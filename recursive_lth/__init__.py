@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from recursive_lth.architecture.graph import Architecture
     from recursive_lth.config import Experiment, TicketExperiment
     from recursive_lth.errors import DamagedFileError, InputError
+    from recursive_lth.pruning.compact import compact
+    from recursive_lth.pruning.merge import merge_norms
     from recursive_lth.shelf import load_experiment, load_space, load_ticket_experiment
     from recursive_lth.ticket.from_module import ticket_from_module
     from recursive_lth.ticket.ticket import Ticket, load_ticket
@@ -24,11 +26,13 @@ _HOMES = {
     "InputError": "errors",
     "Ticket": "ticket.ticket",
     "TicketExperiment": "config",
+    "compact": "pruning.compact",
     "grow": "api",
     "load_experiment": "shelf",
     "load_space": "shelf",
     "load_ticket": "ticket.ticket",
     "load_ticket_experiment": "shelf",
+    "merge_norms": "pruning.merge",
     "prune": "api",
     "run_folder": "api",
     "ticket_from_module": "ticket.from_module",
@@ -42,11 +46,13 @@ __all__ = [
     "Ticket",
     "TicketExperiment",
     "__version__",
+    "compact",
     "grow",
     "load_experiment",
     "load_space",
     "load_ticket",
     "load_ticket_experiment",
+    "merge_norms",
     "prune",
     "run_folder",
     "ticket_from_module",

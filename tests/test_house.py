@@ -45,6 +45,7 @@ HOMES = {
     "rich": ("cli",),
     "torchvision": ("training/datasets", "architecture/importing/torchvision_models"),
     "sklearn": ("training/datasets",),
+    "onnxruntime": ("training/forms",),
     "pickle": (),
     "random": (),
 }

@@ -1,24 +1,22 @@
 """Runs of ticket finding: levels, rewinding, controls, transfer, resume, and what they record."""
 
 import json
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from lottery_runs import BATCH, PER_EPOCH, folder_of, run, small
-from search_runs import Stop, stopping
 
 from recursive_lth import seeds
 from recursive_lth.architecture.basis import BASES
 from recursive_lth.config import TicketExperiment
 from recursive_lth.errors import InputError
 from recursive_lth.growth.fresh import fresh
-from recursive_lth.lottery.run import prune
 from recursive_lth.pruning.scores import SCORES
-from recursive_lth.running import fit as fits
-from recursive_lth.running import train as trains
+from recursive_lth.running import chorus
+from recursive_lth.running.fit_together import Wanted
+from recursive_lth.running.train import store
 from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.ticket import Ticket, load_ticket
 
@@ -31,14 +29,20 @@ Begun = list[tuple[Any, Ticket, Any]]
 def begun(monkeypatch: pytest.MonkeyPatch) -> Begun:
     """Every training: its job, the ticket it began with, and what came of it."""
     seen: Begun = []
-    original = fits.fit
+    original = store
 
-    def spied(bench: Any, ticket: Ticket, job: Any, stop: Any = None) -> Any:
-        fitted = original(bench, ticket, job, stop)
-        seen.append((job, ticket, fitted))
-        return fitted
+    def spied(bench: Any, job: Any, fitted: Any, **how: Any) -> None:
+        seen.append((job, begins[job.name], fitted))
+        original(bench, job, fitted, **how)
 
-    monkeypatch.setattr(trains, "fit", spied)
+    begins: dict[str, Ticket] = {}
+
+    def wanted(bench: Any, ticket: Ticket, job: Any, stop: Any = None) -> Wanted:
+        begins[job.name] = ticket
+        return Wanted(bench, ticket, job, stop)
+
+    monkeypatch.setattr(chorus, "store", spied)
+    monkeypatch.setattr(chorus, "Wanted", wanted)
     return seen
 
 
@@ -175,54 +179,6 @@ def test_arms_that_begin_alike_share_their_dense_training(tmp_path: Path, begun:
 def test_every_score_runs(score: str, tmp_path: Path) -> None:
     (_, first, second) = run(small(f"pruning.score={score}"), tmp_path)
     assert (first["remaining_weights"], second["remaining_weights"]) == (222, 111)
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        ("pruning.granularity=unit", "pruning.scope=global", "start.hidden=[8]"),
-        ("pruning.granularity=unit", "pruning.rewind=3it", "start.hidden=[12]"),
-        ("pruning.granularity=2:4", "pruning.rounds=1"),
-        ("pruning.schedule=cubic", "pruning.target_density=0.2", "pruning.rounds=3"),
-        ("pruning.schedule=exponential", "pruning.target_density=0.2", "pruning.scope=erk"),
-        ("pruning.scope=uniform_plus", "pruning.rewind=3it"),
-        ("pruning.basis=dct", "pruning.rewind=3it"),
-        ("pruning.pruned=initial", "pruning.scope=global"),
-        ("pruning.pruned=initial_if_grown",),
-        ("tickets.early_bird=0.9", "tickets.early_bird_queue=2", "tickets.look_every=2"),
-        ("tickets.score_at=init", "pruning.score=synflow", "pruning.layer_floor=0"),
-        ("tickets.score_at=3it", "pruning.rewind=none"),
-    ],
-    ids=lambda settings: settings[0],
-)
-def test_every_way_of_cutting_runs_and_resumes_to_the_same_bits(
-    settings: tuple[str, ...], tmp_path: Path
-) -> None:
-    """Stopped in every training in turn, the run ends with the same lines and tickets."""
-    experiment = small(*settings, 'tickets.controls=["reinit"]')
-    whole = run(experiment, tmp_path / "whole")
-    for after in range(len(whole)):
-        with pytest.raises(Stop), stopping(trains, "fit", min(after, 1)):
-            run(experiment, tmp_path / "stopped")
-    resumed = run(experiment, tmp_path / "stopped")
-    timeless = [{k: v for k, v in line.items() if k != "seconds"} for line in whole]
-    assert [{k: v for k, v in line.items() if k != "seconds"} for line in resumed] == timeless
-    assert len(whole) >= 3
-    names = [{p.name for p in (tmp_path / x).rglob("*.safetensors")} for x in ("whole", "stopped")]
-    assert names[0] == names[1]
-    assert list(prune(experiment, out=tmp_path / "whole", device="cpu")) == whole
-
-
-def test_replicates_differ_and_resume(tmp_path: Path) -> None:
-    """Each has its own seed; a run left in the middle of the second goes on there."""
-    experiment = small("tickets.replicates=2", 'tickets.controls=["reinit"]')
-    whole = run(experiment, tmp_path / "whole")
-    assert [line["seed"] for line in whole] == [3] * 5 + [4] * 5
-    assert whole[0]["digest"] != whole[5]["digest"]
-    list(islice(prune(experiment, out=tmp_path / "left", device="cpu"), 7))
-    resumed = run(experiment, tmp_path / "left")
-    assert [line["digest"] for line in resumed] == [line["digest"] for line in whole]
-    assert [x["test_accuracy"] for x in resumed] == [x["test_accuracy"] for x in whole]
 
 
 def test_early_birds_stop_early_and_say_when(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from recursive_lth.lottery.levels import drawing
 from recursive_lth.pruning.controls import CONTROLS, control
 from recursive_lth.pruning.cut import cut
 from recursive_lth.pruning.evidence import Evidence
-from recursive_lth.running import fit as fits
-from recursive_lth.running import train as trains
+from recursive_lth.running import chorus
+from recursive_lth.running.fit_together import Wanted
+from recursive_lth.running.train import store
 from recursive_lth.ticket.morph import birth
 from recursive_lth.ticket.ticket import Ticket, load_ticket
 
@@ -31,14 +32,20 @@ CUBIC = ("pruning.schedule=cubic", "pruning.target_density=0.5")
 def begun(monkeypatch: pytest.MonkeyPatch) -> Begun:
     """Every training: its job, the ticket it began with, and what came of it."""
     seen: Begun = []
-    original = fits.fit
+    original = store
 
-    def spied(bench: Any, ticket: Ticket, job: Any, stop: Any = None) -> Any:
-        fitted = original(bench, ticket, job, stop)
-        seen.append((job, ticket, fitted))
-        return fitted
+    def spied(bench: Any, job: Any, fitted: Any, **how: Any) -> None:
+        seen.append((job, begins[job.name], fitted))
+        original(bench, job, fitted, **how)
 
-    monkeypatch.setattr(trains, "fit", spied)
+    begins: dict[str, Ticket] = {}
+
+    def wanted(bench: Any, ticket: Ticket, job: Any, stop: Any = None) -> Wanted:
+        begins[job.name] = ticket
+        return Wanted(bench, ticket, job, stop)
+
+    monkeypatch.setattr(chorus, "store", spied)
+    monkeypatch.setattr(chorus, "Wanted", wanted)
     return seen
 
 
@@ -68,9 +75,11 @@ def test_late_rewinding_leaves_each_control_what_it_can_have(tmp_path: Path, beg
     controls = '["reinit","shuffled_mask","shuffled_weights","signs"]'
     run(small("pruning.rewind=5it", "pruning.rounds=1", f"tickets.controls={controls}"), tmp_path)
     (_, _, whole), (own, *_), *rivals = begun
-    reinit, *others = rivals
-    assert (reinit[0].start, reinit[0].steps, reinit[0].state) == (0, WHOLE, {})
-    for job, ticket, _ in others:
+    by_name = {job.place["variant"]: (job, ticket) for job, ticket, _ in rivals}
+    reinit, _ = by_name.pop("reinit")
+    assert len(by_name) == 3
+    assert (reinit.start, reinit.steps, reinit.state) == (0, WHOLE, {})
+    for job, ticket in by_name.values():
         assert (job.start, job.steps) == (own.start, own.steps) == (5, WHOLE)
         assert job.state.keys() == own.state.keys() == whole.kept[5].state.keys()
         assert set(ticket.weights) == set(whole.kept[5].weights)

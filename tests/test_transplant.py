@@ -17,6 +17,7 @@ from recursive_lth.architecture.layer import Layer
 from recursive_lth.architecture.network import network
 from recursive_lth.architecture.zoo import ARCHITECTURES
 from recursive_lth.errors import InputError
+from recursive_lth.ticket import transplant as mover
 from recursive_lth.ticket.morph import NEW, Ancestry, Morph, birth, compose, morph
 from recursive_lth.ticket.transplant import inherited, transplant
 
@@ -76,12 +77,17 @@ def births(architecture: Architecture, generation: int) -> dict[str, Tensor]:
 def test_every_entry_comes_from_its_ancestor(
     data: DataObject, seed: int, is_injective: bool
 ) -> None:
-    """Twin: the loop. Neither the old tensors nor the new ones change, and none is handed on."""
+    """Twin: the loop. Neither the old tensors nor the new ones change, and none is handed on.
+
+    However torn a change is: block by block, gathered first, or entry by entry.
+    """
     change = data.draw(morphs(data.draw(architectures()), is_injective=is_injective))
     old, new = normal_weights(change.before, seed), normal_weights(change.after, seed + 1)
     kept_old = {n: t.clone() for n, t in old.items()}
     kept_new = {n: t.clone() for n, t in new.items()}
-    moved = transplant(old, change, new)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mover, "FEW", data.draw(st.sampled_from([1, 3, mover.FEW])))
+        moved = transplant(old, change, new)
     assert_equal(moved, twin(old, change, new))
     for tensor in moved.values():
         tensor.fill_(9.0)
@@ -145,6 +151,42 @@ def test_inherited_is_true_where_the_twin_finds_an_ancestor(data: DataObject) ->
         assert tuple(tensor.shape) == change.after.shape(name)
         for index, source in ancestors(change, name):
             assert bool(tensor[index]) == (source is not None)
+
+
+@pytest.mark.parametrize("way", ["behind", "between", "fewer", "mixed", "torn"])
+@pytest.mark.parametrize("kind", [torch.float32, torch.bool, torch.int16])
+def test_wide_layers_move_as_by_index(way: str, kind: torch.dtype) -> None:
+    """Twin: all entries by their indices, for units that stay, scatter, go or swap by the hundred.
+
+    New units behind the old are whole blocks, some units fewer are gathered, and new ones strewn
+    between them are written entry by entry: three routes, one result.
+    """
+    before = ARCHITECTURES["mlp"]((20,), 10, (150, 90))
+    draw = torch.Generator().manual_seed(len(way))
+    origin = {}
+    for symbol in ("fc1", "fc2"):
+        units = before.symbols[symbol]
+        order = torch.randperm(units, generator=draw)
+        found = {
+            "behind": [*range(units), *[NEW] * 30],
+            "between": [*range(units // 2), *[NEW] * 9, *range(units // 2, units)],
+            "fewer": order[: units // 2].sort().values.tolist(),
+            "mixed": order.tolist(),
+            "torn": [u for pair in zip(order.tolist(), [NEW] * units, strict=True) for u in pair],
+        }[way]
+        origin[symbol] = Ancestry(symbol, tuple(found))
+    after = before.edit(widths={symbol: len(origin[symbol].units) for symbol in origin})
+    change = morph(before, after, origin)
+    old = {n: (10 * t).to(kind) for n, t in normal_weights(before, 0).items()}
+    new = {n: (10 * t).to(kind) for n, t in normal_weights(after, 1).items()}
+    moved = transplant(old, change, new)
+    for name, tensor in moved.items():
+        axes = [torch.tensor(row_ancestors(change, name, d)) for d in range(tensor.dim())]
+        grid = torch.meshgrid(*axes, indexing="ij")
+        is_old = torch.stack(grid).ne(NEW).all(dim=0)
+        expected = torch.where(is_old, old[name][tuple(a.clamp(min=0) for a in grid)], new[name])
+        assert torch.equal(tensor, expected), name
+        assert torch.equal(inherited(change)[name], is_old), name
 
 
 @given(architectures(), SEEDS)

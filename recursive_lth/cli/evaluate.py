@@ -1,6 +1,7 @@
 """`recursive-lth evaluate`: what a ticket is worth on the test split, and what it costs."""
 
 from dataclasses import asdict, replace
+from itertools import groupby
 from math import isfinite
 from pathlib import Path
 from statistics import median
@@ -13,11 +14,11 @@ from recursive_lth.cli import options, screen
 from recursive_lth.config import Data, Experiment
 from recursive_lth.config_file import any_experiment_from, arms_of, read_toml
 from recursive_lth.errors import InputError
+from recursive_lth.report.latency import latency_table
 from recursive_lth.report.quantities import UNKNOWN, count, operations, percent
 from recursive_lth.report.table import Table
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
     from recursive_lth.ticket.ticket import Ticket
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 EXAMPLES = """Examples:
   recursive-lth evaluate runs/grow_digits-0123456789ab/tickets/0123.safetensors
   recursive-lth evaluate ticket.safetensors --data my_data.npz --json
+  recursive-lth evaluate ticket.safetensors --data mnist --latency
 """
 WARM_UP, REPEATS = 3, 15
 TicketFile = Annotated[Path, Parameter(help="A .safetensors file in a run's tickets folder.")]
@@ -39,6 +41,7 @@ def evaluate(
     data_dir: options.DataDir = None,
     device: options.Device = "auto",
     batch_size: options.BatchSize = 256,
+    latency: options.Latency = False,
     json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
@@ -46,12 +49,15 @@ def evaluate(
 
     The calibrated loss is at the temperature that suits the test split itself best.
 
-    Time is the median over 15 dense batches: PyTorch computes with the zeros of a mask too.
+    Time is the median over 15 dense batches: PyTorch computes with the zeros of a mask too. With
+    --latency the ticket is made compact and timed in every form, in turns; differences of logits
+    are from the masked form.
     """
     from recursive_lth.ticket.ticket import load_ticket
     from recursive_lth.training import datasets
     from recursive_lth.training.device import choose
     from recursive_lth.training.evaluate import evaluate as measure
+    from recursive_lth.training.latency import latencies
     from recursive_lth.training.split import of_classes, split
 
     if batch_size < 1:
@@ -76,14 +82,21 @@ def evaluate(
         "batch_size": min(batch_size, len(images)),
         "seconds_per_batch": _latency(found.module().to(place), images[:batch_size]),
     }
+    if latency:
+        sizes = sorted({1, min(batch_size, len(images))})
+        numbers["latency"] = [asdict(line) for line in latencies(found, images, sizes)]
     if json:
         screen.print_json(numbers)
     else:
         rows = [
             [key.replace("_", " ").replace("seconds", "time"), _in_words(key, value)]
             for key, value in numbers.items()
+            if key != "latency"
         ]
         screen.print_table(screen.console(), "on the test split", Table(["", ""], rows))
+        for size, lines in groupby(numbers.get("latency", ()), lambda line: line["batch_size"]):
+            title = f"a batch of {size}, in turns"
+            screen.print_table(screen.console(), title, latency_table(list(lines)))
 
 
 def _data_of_run(ticket: Path, found: "Ticket") -> tuple[Data, int]:
@@ -113,23 +126,17 @@ def _latency(module: "nn.Module", batch: "Tensor") -> float:
     """Seconds that a forward pass of the batch takes, the median of several."""
     import torch
 
+    from recursive_lth.training.device import wait
+
     module.eval()
     times = []
     with torch.inference_mode():
         for _ in range(WARM_UP + REPEATS):
             begin = perf_counter()
             module(batch)
-            _wait(batch.device)
+            wait(batch.device)
             times.append(perf_counter() - begin)
     return median(times[WARM_UP:])
-
-
-def _wait(device: "torch.device") -> None:
-    """Wait until the device has done what it was given; a CPU always has."""
-    import torch
-
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _in_words(key: str, value: Any) -> str:

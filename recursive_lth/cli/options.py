@@ -76,6 +76,14 @@ DryRun = Annotated[
     bool, _flag("--dry-run", "Print the resolved experiment and what it costs; run nothing.")
 ]
 BatchSize = Annotated[int, _option("--batch-size", "Samples in a batch whose time is measured.")]
+Latency = Annotated[
+    bool,
+    _flag(
+        "--latency",
+        "Time a batch of 1 and of --batch-size in every form: dense, masked, compact, with norms "
+        "merged, sparse, torch.export, onnxruntime.",
+    ),
+]
 Json = Annotated[bool, _flag("--json", "Print one JSON document, and nothing else.")]
 Quiet = Annotated[bool, _flag("--quiet", "No progress, only the result.")]
 Debug = Annotated[bool, _flag("--debug", "Show the traceback of an error.")]

@@ -1,8 +1,9 @@
 """A whole run of ticket finding: replicates, arms, levels, controls; resume; summary."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,16 @@ from recursive_lth.config_file import arms_of
 from recursive_lth.lottery.benches import Benches
 from recursive_lth.lottery.check import check_arm
 from recursive_lth.lottery.critical import critical_of
-from recursive_lth.lottery.levels import Level, Shared, levels, moments_of
+from recursive_lth.lottery.levels import TICKET, Level, Shared, levels, moments_of
 from recursive_lth.lottery.plan import has_controls, levels_of, trainings_of
 from recursive_lth.lottery.progress import LevelProgress
-from recursive_lth.lottery.rivals import rivals, run_rival, transfers
+from recursive_lth.lottery.rivals import TRANSFER, rivals, run_rival, transfers
 from recursive_lth.lottery.summary import summarise
 from recursive_lth.lottery.supermasks import supermask_levels
 from recursive_lth.lottery.trial import Line
 from recursive_lth.lottery.weight_samples import sampled
 from recursive_lth.pruning.scores import NEEDS_TALLY
+from recursive_lth.running.chorus import Chorus, Voice
 from recursive_lth.running.clock import Clock
 from recursive_lth.running.job import Bench
 from recursive_lth.running.progress import Meter, Watch
@@ -31,6 +33,9 @@ from recursive_lth.running.stages import Stages
 from recursive_lth.running.start import origin
 from recursive_lth.training import device as devices
 from recursive_lth.training.choice import Choices
+from recursive_lth.training.population import graph_of
+
+MOST_MEMORY = 2_000_000_000  # bytes of training images that replicates side by side may hold
 
 
 def prune(
@@ -96,32 +101,72 @@ class _Work:
         self.found: list[Line] = []
 
     def lines(self) -> Iterator[Line]:
-        """Every line in turn; what an earlier process found is recalled."""
-        for replicate in self.replicates:
-            mark = self.folder.work / f"replicate-{replicate}.done"
-            if mark.exists():
-                old = [line for line in self.known.values() if line["replicate"] == replicate]
-                self.found += old
-                yield from old
-                continue
+        """Every line; what an earlier process found is recalled."""
+        for some in self._companies():
+            todo = [r for r in some if not self._mark(r).exists()]
+            for replicate in some:
+                if replicate not in todo:
+                    old = [line for line in self.known.values() if line["replicate"] == replicate]
+                    self.found += old
+                    yield from old
+            for line in self._replicates(todo):
+                self.found.append(line)
+                self.folder.write_lines([*self.found, *self._ahead()])
+                yield line
+            self.found.sort(key=self._rank)
+            self.folder.write_lines([*self.found, *self._ahead()])
+            for replicate in todo:
+                self._mark(replicate).touch()
+            self.stages.clear()
+            self.benches.forget()
+
+    def _mark(self, replicate: int) -> Path:
+        return self.folder.work / f"replicate-{replicate}.done"
+
+    def _companies(self) -> list[list[int]]:
+        """Replicates that are found side by side: one by one where their networks stay alone."""
+        arms = list(self.arms.values())
+        apart = any(graph_of(self.benches.architecture(arm)) is None for arm in arms)
+        sizes = {arm.data: self.benches.dataset(arm.data).train_images.numel() for arm in arms}
+        most = 1 if apart else max(1, MOST_MEMORY // (4 * sum(sizes.values())))
+        numbers = list(self.replicates)
+        return [numbers[i : i + most] for i in range(0, len(numbers), most)]
+
+    def _rank(self, line: Line) -> tuple[int, int, int, int]:
+        """Where a line stands in the file: by replicate, arm, level, and ticket before controls."""
+        variants = [TICKET, *self.arms[line["arm"]].tickets.controls]
+        variant = str(line["variant"]).removeprefix(f"{TRANSFER}_")
+        order = len(variants) if variant == TRANSFER else variants.index(variant)
+        is_moved = str(line["variant"]).startswith(TRANSFER)
+        place = order if not is_moved or variant == TRANSFER else len(variants) + 1 + order
+        return line["replicate"], list(self.arms).index(line["arm"]), line["level"], place
+
+    def _replicates(self, some: Sequence[int]) -> Iterator[Line]:
+        """The lines of replicates, arms, and their controls, trained together where they can be."""
+        chorus, found = Chorus(), list[list[Line | Voice]]()
+        for replicate in some:
             for number, (name, arm) in enumerate(self.arms.items()):
                 earlier = [*self.planned] * replicate + [*self.planned][:number]
                 part = sum(len(self.planned[other]) for other in earlier)
-                for line in self._arm(replicate, name, arm, part):
-                    self.found.append(line)
-                    self.folder.write_lines([*self.found, *self._ahead()])
-                    yield line
-            mark.touch()
-            self.stages.clear()
-            self.benches.forget()
+                found.append([])
+                lines = self._arm(replicate, name, arm, part, chorus)
+                chorus.add(partial(_gather, found[-1], lines))
+        self.meter.is_in_turn = False
+        threads = {arm.training.threads for arm in self.arms.values()}
+        with devices.pinned(max(threads)):
+            for _ in chorus.run():
+                yield from _there(found)
+        yield from _there(found)
 
     def _ahead(self) -> list[Line]:
         """Lines of an earlier process that this one has not come to yet: not to be lost again."""
         reached = {_key(line) for line in self.found}
         return [line for key, line in self.known.items() if key not in reached]
 
-    def _arm(self, replicate: int, name: str, arm: TicketExperiment, part: int) -> Iterator[Line]:
-        """The lines of one arm in one replicate."""
+    def _arm(
+        self, replicate: int, name: str, arm: TicketExperiment, part: int, chorus: Chorus
+    ) -> Iterator[Line | Voice]:
+        """The lines of one arm in one replicate; those of rivals are voices of their own."""
         architecture = self.benches.architecture(arm)
         arm = replace(arm, seed=arm.seed + replicate)
         place = {
@@ -132,17 +177,17 @@ class _Work:
             "levels": levels_of(arm, architecture),
         }
         find = supermask_levels if arm.supermask.method else levels
-        with devices.pinned(arm.training.threads):
-            bench = self.benches.bench(arm, self.stages, self.meter, self.clock)
-            first: Level | None = None
-            last: Level | None = None
-            for level in find(bench, place, self._shared(arm, part)):
-                first = first or level
-                yield self._keep(bench, level, is_first=level is first)
-                if last is not None and arm.tickets.keep == "last":
-                    self.folder.ticket(last.ticket.digest).unlink(missing_ok=True)
-                last = level
-                yield from self._beside(bench, level, first)
+        bench = self.benches.bench(arm, self.stages, self.meter, self.clock)
+        bench = replace(bench, perform=chorus.train)
+        first: Level | None = None
+        last: Level | None = None
+        for level in find(bench, place, self._shared(arm, part)):
+            first = first or level
+            yield self._keep(bench, level, is_first=level is first)
+            if last is not None and arm.tickets.keep == "last":
+                self.folder.ticket(last.ticket.digest).unlink(missing_ok=True)
+            last = level
+            yield from self._beside(bench, level, first, chorus)
 
     def _keep(self, bench: Bench[TicketExperiment], level: Level, *, is_first: bool) -> Line:
         """The line of a level with what else was asked about it; its ticket's file is written."""
@@ -156,17 +201,21 @@ class _Work:
             level.ticket.save(self.folder.ticket(level.ticket.digest))
         return line
 
-    def _beside(self, bench: Bench[TicketExperiment], level: Level, first: Level) -> Iterator[Line]:
+    def _beside(
+        self, bench: Bench[TicketExperiment], level: Level, first: Level, chorus: Chorus
+    ) -> Iterator[Line | Voice]:
         """Controls and transfers of a level, those on disk as they stand there."""
         arm, dense = bench.experiment, first.ticket.cost
         if level.line["is_diverged"] or not has_controls(arm, int(level.line["level"])):
             return
-        for trial in rivals(bench, level):
-            yield self.known.get(_key(trial.place)) or run_rival(bench, trial, dense)
+        trials = [(bench, trial) for trial in rivals(bench, level)]
         if arm.transfer.is_wanted:
             there = self.benches.target(arm, self.stages, self.meter, self.clock)
-            for trial in transfers(bench, there, level):
-                yield self.known.get(_key(trial.place)) or run_rival(there, trial, dense)
+            there = replace(there, perform=chorus.train)
+            trials += [(there, trial) for trial in transfers(bench, there, level)]
+        for where, trial in trials:
+            known = self.known.get(_key(trial.place))
+            yield known or chorus.add(partial(run_rival, where, trial, dense))
 
     def _shared(self, arm: TicketExperiment, part: int) -> Shared:
         """What level 0 keeps so that every arm that begins as this one can go on from it."""
@@ -182,6 +231,20 @@ class _Work:
 def _beginning(arm: TicketExperiment) -> Any:
     """What decides the training of level 0."""
     return arm.data, arm.start, arm.training, arm.tickets.look_every, arm.pruning.basis
+
+
+def _gather(items: list[Line | Voice], lines: Iterator[Line | Voice]) -> None:
+    """Put what comes on a list, one by one: it is taken from while later ones are in training."""
+    while (item := next(lines, None)) is not None:
+        items.append(item)
+
+
+def _there(found: Sequence[list[Line | Voice]]) -> Iterator[Line]:
+    """The lines that are there by now, of each arm in its order; they are taken away."""
+    for items in found:
+        while items and (isinstance(items[0], dict) or items[0].is_done):
+            item = items.pop(0)
+            yield item if isinstance(item, dict) else item.result
 
 
 def _key(line: Mapping[str, Any]) -> tuple[Any, ...]:

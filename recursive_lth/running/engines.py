@@ -5,7 +5,7 @@ from typing import Any
 from recursive_lth.running.job import Bench, Job
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.choice import sparse_layers
-from recursive_lth.training.engine import Engine, can_be_sparse, dense_engine, sparse_engine
+from recursive_lth.training.engine import Engine, can_be_sparse, sparse_engine
 
 
 def engine_for(bench: Bench[Any], ticket: Ticket, job: Job) -> Engine:
@@ -15,13 +15,17 @@ def engine_for(bench: Bench[Any], ticket: Ticket, job: Job) -> Engine:
     weights take the dense one. `sparse` makes sparse whatever can be and has lost a weight, `auto`
     what measures say.
     """
-    architecture, recipe, masks = ticket.architecture, job.recipe, ticket.masks
     device = bench.batches.images.device
+    return sparse_engine(ticket.architecture, ticket.masks, sparse_of(bench, ticket, job), device)
+
+
+def sparse_of(bench: Bench[Any], ticket: Ticket, job: Job) -> tuple[str, ...]:
+    """The layers of a training that are computed with their remaining weights alone."""
+    architecture, recipe, masks = ticket.architecture, job.recipe, ticket.masks
     if recipe.engine == "dense" or job.lens or job.tallies or not ticket.is_plain:
-        return dense_engine(architecture)
+        return ()
     if recipe.engine == "auto":
-        layers = sparse_layers(architecture, masks, recipe, device, bench.choices)
-    else:
-        able = can_be_sparse(architecture)
-        layers = tuple(name for name in able if not bool(masks[f"{name}.weight"].all()))
-    return sparse_engine(architecture, masks, layers, device)
+        device = bench.batches.images.device
+        return sparse_layers(architecture, masks, recipe, device, bench.choices)
+    able = can_be_sparse(architecture)
+    return tuple(name for name in able if not bool(masks[f"{name}.weight"].all()))

@@ -34,6 +34,12 @@ class Fitted:
 Stop = Callable[[list[Row], Step], bool]
 
 
+def marks_of(bench: Bench[Any], job: Job) -> set[int]:
+    """The steps after which a training looks at the validation data."""
+    per_epoch = bench.per_epoch(job.recipe)
+    return {*(job.marks or range(per_epoch, job.steps, per_epoch)), job.steps}
+
+
 def fit(bench: Bench[Any], ticket: Ticket, job: Job, should_stop: Stop | None = None) -> Fitted:
     """Train a ticket to step `job.steps`, from its checkpoint where there is one.
 
@@ -42,7 +48,7 @@ def fit(bench: Bench[Any], ticket: Ticket, job: Job, should_stop: Stop | None = 
     """
     per_epoch = bench.per_epoch(job.recipe)
     batch_size = min(job.recipe.batch_size, len(bench.batches))
-    marks = {*(job.marks or range(per_epoch, job.steps, per_epoch)), job.steps}
+    marks = marks_of(bench, job)
     device = bench.batches.images.device
     lens = job.lens or lens_of(ticket, device)
     engine = engine_for(bench, ticket, job)

@@ -44,10 +44,13 @@ class Inside:
         self._saved_at = perf_counter()
         self._last: Step | None = None
 
-    def add(self, step: Step) -> None:
-        """Count a step, keep it where asked, and tell the watcher where it wants to know."""
+    def add(self, step: Step, loss: Tensor | None = None) -> None:
+        """Count a step, keep it where asked, and tell the watcher where it wants to know.
+
+        `loss` is the sum over the steps since the last one that was added, if there are several.
+        """
         self.step, self._last = step.number, step
-        self._total += step.loss
+        self._total += step.loss if loss is None else loss
         if step.number in self.job.keep_at:
             self.kept[step.number] = Kept(step.snapshot(), _on_cpu(step.state()))
         if self.bench.meter.is_due:

@@ -1,6 +1,6 @@
 """What one training is asked to do, and what every training of a run shares."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +18,7 @@ from recursive_lth.training.loop import steps_in
 from recursive_lth.training.split import Split
 
 Row = dict[str, Any]  # a line of metrics.jsonl
+Perform = Callable[..., Any]  # (bench, ticket, job, should_stop) -> Fitted
 E = TypeVar("E", bound=AnyExperiment)
 
 
@@ -32,6 +33,7 @@ class Bench(Generic[E]):
     meter: Meter
     clock: Clock
     choices: Choices = field(default_factory=Choices)  # of engines, by layer
+    perform: "Perform | None" = None  # trains in place of `fit`, together with others
 
     def per_epoch(self, recipe: Training) -> int:
         """The steps of one epoch."""

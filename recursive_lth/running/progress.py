@@ -39,6 +39,8 @@ class Meter:
     def __init__(
         self, watch: Watch | None, planned: Sequence[float], now: Any | None = None
     ) -> None:
+        self.is_in_turn = True  # false where parts go on side by side
+        self._all = 0.0  # epochs of all parts
         self._watch = watch
         self._planned = planned
         self._part = 0
@@ -54,6 +56,7 @@ class Meter:
     def trained(self, epochs: float) -> None:
         """So many more epochs of this part are done."""
         self._trained += epochs
+        self._all += epochs
 
     @property
     def is_due(self) -> bool:
@@ -66,7 +69,10 @@ class Meter:
             return
         here = sum(self._planned[self._part : self._part + 1])
         before = sum(self._planned[: self._part])
-        done = (before + min(here, self._trained + ahead)) / (sum(self._planned) or 1.0)
+        reached = (
+            before + min(here, self._trained + ahead) if self.is_in_turn else self._all + ahead
+        )
+        done = reached / (sum(self._planned) or 1.0)
         self.now = replace(self.now, **changes, done=max(self.now.done, min(1.0, done)))
         self._told = perf_counter()
         self._watch(self.now)

@@ -37,6 +37,7 @@ class Stages:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._settle()
 
     def recall(self, name: str) -> tuple[Ticket, dict[str, Any]] | None:
         """Ticket and record of a finished stage; None where it is not there, or is damaged.
@@ -49,11 +50,40 @@ class Stages:
         except (InputError, FileNotFoundError):
             return None
 
-    def store(self, name: str, ticket: Ticket, record: Mapping[str, Any]) -> None:
-        """Finish a stage; its checkpoint is no longer needed."""
+    def store(
+        self, name: str, ticket: Ticket, record: Mapping[str, Any], *, is_alone: bool = True
+    ) -> None:
+        """Finish a stage; its checkpoint is no longer needed.
+
+        One that is not alone counts from the next `confirm` on, with all that were stored before.
+        """
         ticket.save(self.folder / f"{name}.safetensors")
-        write_atomic(self.folder / f"{name}.json", json.dumps(record))
+        suffix = "json" if is_alone else "waits"
+        write_atomic(self.folder / f"{name}.{suffix}", json.dumps(record))
         self._checkpoint(name).unlink(missing_ok=True)
+
+    def confirm(self) -> None:
+        """Let all stages count that wait for one another.
+
+        The list of their names is what makes it one act: from then on a reader takes them as they
+        are, and this goes on renaming them after a kill.
+        """
+        names = sorted(path.stem for path in self.folder.glob("*.waits"))
+        if names:
+            write_atomic(self.folder / "confirmed", json.dumps(names))
+            self._settle()
+
+    def _settle(self) -> None:
+        """Rename what is confirmed; drop what was stored and never was."""
+        listed = self.folder / "confirmed"
+        if listed.exists():
+            for name in read_json(listed):
+                waiting = self.folder / f"{name}.waits"
+                if waiting.exists():
+                    waiting.replace(self.folder / f"{name}.json")
+            listed.unlink()
+        for path in self.folder.glob("*.waits"):
+            path.unlink()
 
     def forget(self, name: str) -> None:
         """Drop one stage: what it found stands elsewhere by now."""

@@ -13,7 +13,16 @@ def train(bench: Bench[Any], ticket: Ticket, job: Job, should_stop: Stop | None 
     """`fit`, or what it found when this job was done before."""
     if found := _recall(bench, job):
         return found
+    if bench.perform is not None:
+        done: Fitted = bench.perform(bench, ticket, job, should_stop)  # stored with the others
+        return done
     fitted = fit(bench, ticket, job, should_stop)
+    store(bench, job, fitted)
+    return fitted
+
+
+def store(bench: Bench[Any], job: Job, fitted: Fitted, *, is_alone: bool = True) -> None:
+    """Finish a stage; one of several that count only together waits for `Stages.confirm`."""
     with bench.clock.inside("saving"):
         groups = _groups(fitted)
         if groups:
@@ -26,8 +35,7 @@ def train(bench: Bench[Any], ticket: Ticket, job: Job, should_stop: Stop | None 
             "groups": sorted(groups),
             "seconds": fitted.seconds,
         }
-        bench.stages.store(job.name, fitted.ticket, record)
-    return fitted
+        bench.stages.store(job.name, fitted.ticket, record, is_alone=is_alone)
 
 
 def _recall(bench: Bench[Any], job: Job) -> Fitted | None:

@@ -8,6 +8,7 @@ from torch import Tensor
 from recursive_lth.architecture.cost import Cost, cost
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.errors import InputError
+from recursive_lth.ticket.selection import clear_lowest, has_nan
 
 Masks = dict[str, Tensor]
 
@@ -83,30 +84,17 @@ def drop_lowest(
         raise InputError(f"the number of weights to remove must be >= 0, got {count}")
     if not scores:
         raise InputError("no tensor has a score")
-    places, values = [], []
     for name, score in scores.items():
         if name not in masks or score.shape != masks[name].shape:
             raise InputError(f"scores of {name}, {tuple(score.shape)}, have no mask of this shape")
-        place = masks[name].flatten().nonzero().flatten()
-        value = score.flatten()[place]
-        if bool(value.isnan().any()):
+        if has_nan(score, masks[name]):
             raise InputError(f"scores of {name} hold NaN: the training before has diverged")
-        if floor:
-            lowest = value.argsort(stable=True)[: max(0, len(place) - floor)].sort().values
-            place, value = place[lowest], value[lowest]
-        places.append(place)
-        values.append(value)
-    if count > sum(map(len, places)):
+    free = [max(0, int(masks[name].count_nonzero()) - floor) for name in scores]
+    if count > sum(free):
         raise InputError(
-            f"cannot remove {count} weights: only {sum(map(len, places))} may go while every "
+            f"cannot remove {count} weights: only {sum(free)} may go while every "
             f"layer keeps {floor}; lower the floor or raise the target"
         )
-    chosen = torch.cat(values).argsort(stable=True)[:count].sort().values
-    ends = torch.tensor([0, *map(len, places)]).cumsum(0)
-    result = {
-        name: mask.clone(memory_format=torch.contiguous_format) for name, mask in masks.items()
-    }
-    for name, place, low, high in zip(scores, places, ends[:-1], ends[1:], strict=True):
-        inside = chosen[(chosen >= low) & (chosen < high)] - low
-        result[name].view(-1)[place[inside]] = False
-    return result
+    cut = {n: masks[n].clone(memory_format=torch.contiguous_format) for n in scores}
+    clear_lowest(list(cut.values()), list(scores.values()), free, count)
+    return dict(masks) | cut

@@ -87,7 +87,7 @@ class Ticket:
                 raise InputError(f"skeleton/{name} must be a bool for each of its prunable weights")
         masking.check(self.architecture, self.masks)
         for name, mask in self.masks.items():
-            if bool(self.weights[name][~mask].any()):
+            if bool((self.weights[name].ne(0) & ~mask).any()):
                 raise InputError(f"weights/{name} must be 0 where its mask is false")
         try:
             canonical_json(self._manifest())

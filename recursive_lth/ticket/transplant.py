@@ -1,6 +1,9 @@
 """The only mover of tensors through a structural change: one loop over named axes."""
 
+import itertools
+import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -8,6 +11,16 @@ from torch import Tensor
 from recursive_lth.architecture.layer import Axis, Row
 from recursive_lth.errors import InputError
 from recursive_lth.ticket.morph import NEW, Morph
+
+FEW = 32  # blocks of a tensor that are copied one by one
+
+
+class Run(NamedTuple):
+    """`size` consecutive entries along an axis, and where they lie before, or NEW."""
+
+    after: int
+    before: int
+    size: int
 
 
 def transplant(
@@ -43,9 +56,18 @@ def transplant(
 
 def inherited(morph: Morph) -> dict[str, Tensor]:
     """For each tensor after the morph a bool tensor, true where the entry has an ancestor."""
-    old = {n: torch.ones(morph.before.shape(n), dtype=torch.bool) for n in morph.before.tensors}
-    new = {n: torch.zeros(morph.after.shape(n), dtype=torch.bool) for n in morph.after.tensors}
-    return transplant(old, morph, new)
+    found = {}
+    for name in morph.after.tensors:
+        shape = morph.after.shape(name)
+        if not _is_heir(name, morph):
+            found[name] = torch.zeros(shape, dtype=torch.bool)
+            continue
+        whole = torch.ones(shape, dtype=torch.bool)
+        for dimension, sources in enumerate(_all_sources(name, morph)):
+            if bool((sources == NEW).any()):
+                whole &= _upright(sources != NEW, dimension, len(shape))
+        found[name] = whole
+    return found
 
 
 def inherited_along(morph: Morph, name: str, dimension: int) -> Tensor:
@@ -71,22 +93,52 @@ def _is_heir(name: str, morph: Morph) -> bool:
 def _move(name: str, tensors: Mapping[str, Tensor], morph: Morph, fill: Tensor) -> Tensor:
     if name not in tensors:
         raise InputError(f"{name} has ancestors, but is not among the tensors to move")
-    old = tensors[name]
-    rows_before, rows_after = morph.before.tensors[name], morph.after.tensors[name]
-    if len(rows_before) != len(rows_after):
-        raise InputError(f"{name} has {len(rows_before)} axes before and {len(rows_after)} after")
-    places: list[Tensor] = []  # per axis: which entries after have an ancestor
-    for dimension, (before, after) in enumerate(zip(rows_before, rows_after, strict=True)):
-        sources = _sources(name, before, after, morph)
-        place = (sources != NEW).nonzero().flatten()
-        places.append(place)
-        old = _take(old, dimension, sources[place].to(old.device))
-    if all(len(place) == size for place, size in zip(places, fill.shape, strict=True)):
-        return old.to(fill, copy=True)
-    moved = fill.clone()
-    grid = torch.meshgrid(places, indexing="ij") if len(places) > 1 else tuple(places)
-    moved[tuple(index.to(fill.device) for index in grid)] = old.to(fill)
+    old, sources = tensors[name], _all_sources(name, morph)
+    places = [(along != NEW).nonzero().flatten() for along in sources]
+    runs = [_runs(along) for along in sources]
+    if math.prod(map(len, runs)) > FEW:  # torn: gather what stays, so that it lies end to end
+        for dimension, (along, place) in enumerate(zip(sources, places, strict=True)):
+            old = _take(old, dimension, along[place].to(old.device))
+            along[place] = torch.arange(len(place))
+        runs = [_runs(along) for along in sources]
+        if all(len(along) == 1 for along in runs):
+            return old.to(fill)
+    if math.prod(map(len, runs)) > FEW:
+        moved = fill.clone()
+        grid = (_upright(p.to(fill.device), d, len(places)) for d, p in enumerate(places))
+        moved[tuple(grid)] = old.to(fill)
+        return moved
+    moved = torch.empty_like(fill)
+    for block in itertools.product(*runs):
+        after = tuple(slice(run.after, run.after + run.size) for run in block)
+        before = tuple(slice(run.before, run.before + run.size) for run in block)
+        is_new = any(run.before == NEW for run in block)
+        moved[after] = fill[after] if is_new else old[before]
     return moved
+
+
+def _runs(sources: Tensor) -> list[Run]:
+    """The axis cut where the next entry is not the next one of before, or new after new."""
+    here, there = sources[:-1], sources[1:]
+    is_old = (here != NEW) & (there != NEW)
+    goes_on = (is_old & (there == here + 1)) | ((here == NEW) & (there == NEW))
+    starts = [0, *((~goes_on).nonzero().flatten() + 1).tolist()]
+    ends = [*starts[1:], len(sources)]
+    firsts = sources[starts].tolist()
+    return [Run(s, f, e - s) for s, f, e in zip(starts, firsts, ends, strict=True)]
+
+
+def _upright(along: Tensor, dimension: int, dimensions: int) -> Tensor:
+    """A vector as a tensor of so many dimensions, along one of them."""
+    return along.view([-1 if d == dimension else 1 for d in range(dimensions)])
+
+
+def _all_sources(name: str, morph: Morph) -> list[Tensor]:
+    """For each axis of a tensor `_sources`."""
+    before, after = morph.before.tensors[name], morph.after.tensors[name]
+    if len(before) != len(after):
+        raise InputError(f"{name} has {len(before)} axes before and {len(after)} after")
+    return [_sources(name, *rows, morph) for rows in zip(before, after, strict=True)]
 
 
 def _sources(name: str, before: Row, after: Row, morph: Morph) -> Tensor:

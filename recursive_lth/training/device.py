@@ -36,3 +36,9 @@ def pinned(threads: int) -> Iterator[None]:
     finally:
         torch.set_num_threads(before[0])
         cudnn.deterministic = before[1]
+
+
+def wait(device: torch.device) -> None:
+    """Wait until the device has done what it was given; a CPU always has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,218 @@
+"""How fast tickets train: sparse against masked dense, and many at once against one by one.
+
+    python experiments/benchmarks/engines.py
+
+Whole training steps on random data: batches, forward, backward, optimizer. The rival is our own
+dense loop, masked after every step, with PyTorch's fused optimizer. Each ratio is of one process in
+which both take turns; medians of 9 turns, and the range of all. Writes engines.json and engines.svg
+beside itself, in about five minutes on two cores.
+"""
+
+import argparse
+import os
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+
+from recursive_lth import seeds
+from recursive_lth.architecture.graph import Architecture
+from recursive_lth.architecture.zoo import ARCHITECTURES, mlp
+from recursive_lth.config import Training
+from recursive_lth.files import write_atomic, write_json
+from recursive_lth.growth.grow import seed_ticket
+from recursive_lth.report.canvas import LIGHT, draw_svg
+from recursive_lth.ticket.morph import birth
+from recursive_lth.training.batches import Batches
+from recursive_lth.training.choice import Choices, sparse_layers
+from recursive_lth.training.engine import dense_engine, sparse_engine
+from recursive_lth.training.loop import training
+from recursive_lth.training.split import Samples
+from recursive_lth.training.together import Member, training_together
+
+TURNS, CPU = 9, torch.device("cpu")
+DENSITIES = (0.5, 0.2, 0.1, 0.036, 0.01)
+
+
+def masks_of(architecture: Architecture, density: float, seed: int) -> dict[str, torch.Tensor]:
+    """Random masks; the last layer keeps a tenth or more."""
+    generator = seeds.generator(seed, "masks")
+    last = architecture.prunable[-1]
+    return {
+        name: torch.rand(architecture.shape(name), generator=generator)
+        < (max(density, 0.1) if name == last else density)
+        for name in architecture.prunable
+    }
+
+
+def member(
+    architecture: Architecture, density: float, batches: Batches, recipe: Training, seed: int
+) -> Member:
+    """A fresh network with random masks, to be trained without end."""
+    ticket = seed_ticket(birth(architecture), seeds.generator(seed, "birth"), "kaiming_normal")
+    masks = masks_of(architecture, density, seed)
+    return Member(architecture, ticket.weights, masks, batches, recipe, 10**9, seed)
+
+
+def data(shape: tuple[int, ...], samples: int, recipe: Training) -> Batches:
+    """Random images with random labels."""
+    images = torch.rand(samples, *shape)
+    return Batches(Samples(images, torch.randint(0, 10, (samples,))), torch.zeros(1), recipe)
+
+
+def alone(one: Member, layers: Sequence[str]) -> Iterator[Any]:
+    """The ordinary loop of a member, some layers sparse."""
+    engine = sparse_engine(one.architecture, one.masks, layers, CPU)
+    return training(
+        one.architecture,
+        one.weights,
+        one.masks,
+        one.data,
+        one.recipe,
+        steps=one.steps,
+        seed=one.seed,
+        engine=engine if layers else dense_engine(one.architecture),
+    )
+
+
+def turns(sides: dict[str, Callable[[], float]]) -> dict[str, list[float]]:
+    """Seconds a step of each side, taking turns."""
+    for advance in sides.values():
+        advance()
+    found: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(TURNS):
+        for name, advance in sides.items():
+            found[name].append(advance())
+    return found
+
+
+def stepping(loops: Sequence[Iterator[Any]], steps: int, per: int = 1) -> Callable[[], float]:
+    """Seconds a step, of so many loops one after the other, or of one loop for `per` networks."""
+
+    def advance() -> float:
+        began = perf_counter()
+        for loop in loops:
+            for _ in range(steps):
+                next(loop)
+        return (perf_counter() - began) / steps / len(loops) / per
+
+    return advance
+
+
+def ratio(name: str, times: dict[str, list[float]], slow: str, fast: str) -> dict[str, Any]:
+    """A row: medians in microseconds, and how many times as fast, with its range."""
+    ratios = [a / b for a, b in zip(times[slow], times[fast], strict=True)]
+    row = {
+        "what": name,
+        "threads": torch.get_num_threads(),
+        f"{slow}_us": round(1e6 * median(times[slow]), 1),
+        f"{fast}_us": round(1e6 * median(times[fast]), 1),
+        "ratio": round(median(ratios), 2),
+        "least": round(min(ratios), 2),
+        "most": round(max(ratios), 2),
+        "turns": TURNS,
+    }
+    print(row, flush=True)
+    return row
+
+
+def single(name: str, architecture: Architecture, batch: int, density: float, steps: int) -> Any:
+    """One network, `auto` against dense."""
+    recipe = Training(optimizer="adam", batch_size=batch)
+    shape = architecture.shapes[architecture.input]
+    one = member(architecture, density, data(shape, 4000, recipe), recipe, 0)
+    layers = sparse_layers(architecture, one.masks, recipe, CPU, Choices())
+    sides = {
+        "dense": stepping([alone(one, ())], steps),
+        "auto": stepping([alone(one, layers)], steps),
+    }
+    found = ratio(f"{name}, batch {batch}, {density:.1%}", turns(sides), "dense", "auto")
+    return found | {"density": density, "network": name, "sparse_layers": layers}
+
+
+def many(
+    name: str,
+    shape: tuple[int, ...],
+    widths: Sequence[tuple[int, ...]],
+    batch: int,
+    density: float,
+    sparse: Sequence[str],
+    count: int,
+) -> Any:
+    """So many networks as one program, against the dense loop of one after another."""
+    recipe = Training(optimizer="adam", batch_size=batch)
+    sets = [data(shape, 4000, recipe) for _ in range(4)]
+    members = [
+        member(mlp(shape, 10, widths[i % len(widths)]), density, sets[i % 4], recipe, i)
+        for i in range(count)
+    ]
+    sides = {
+        "dense": stepping([alone(one, ()) for one in members[:4]], 20),
+        "together": stepping([training_together(members, sparse)], 20, per=count),
+    }
+    found = ratio(f"{count} x {name}, {density:.1%}", turns(sides), "dense", "together")
+    return found | {"density": density, "network": name, "count": count}
+
+
+def measure() -> list[Any]:
+    """All rows, with one and with two threads."""
+    rows = []
+    wide, lenet = mlp((784,), 10, (1024, 1024)), mlp((784,), 10, (300, 100))
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        for density in DENSITIES:
+            rows.append(single("784-1024-1024-10", wide, 128, density, 20))
+            rows.append(single("LeNet-300-100", lenet, 60, density, 60))
+        for density in (0.1, 0.036, 0.01):
+            both = ("fc1", "fc2", "output")
+            rows.append(many("LeNet-300-100", (784,), [(300, 100)], 60, density, both, 16))
+        rows.append(many("64-64-32-10", (64,), [(64, 32)], 32, 1, (), 64))
+        mixed = [(64, 32), (48, 24), (56, 32), (64, 20)]
+        rows.append(many("64-64-32-10, mixed widths", (64,), mixed, 32, 1, (), 64))
+    for density in (0.1, 0.036, 0.01):
+        for name in ("resnet-20", "vgg-16"):
+            network = ARCHITECTURES[name]((3, 32, 32), 10, ())
+            rows.append(single(name, network, 64, density, 1))
+    return rows
+
+
+def figure_of(rows: Sequence[Any]) -> str:
+    """Bars of ratios, with their ranges, two threads."""
+    shown = [row for row in rows if row["threads"] == 2][::-1]
+
+    def paint(figure: Figure) -> None:
+        figure.set_layout_engine("constrained")
+        axes = figure.subplots()
+        for y, row in enumerate(shown):
+            colour = LIGHT["accent" if row["ratio"] >= 1.03 else "muted"]
+            axes.barh(y, row["ratio"], color=colour, alpha=0.55, height=0.62)
+            axes.plot([row["least"], row["most"]], [y, y], color=colour, linewidth=1.6)
+            axes.text(row["most"] + 0.15, y, f"{row['ratio']:.1f}", va="center", size=10)
+        axes.axvline(1, color=LIGHT["ink"], linewidth=0.8)
+        axes.set_yticks(range(len(shown)), [row["what"] for row in shown])
+        axes.grid(visible=False, axis="y")
+        axes.grid(visible=True, axis="x")
+        axes.set_title("Times as fast as masked dense training, two threads")
+        axes.set_xlabel("whole training steps, a network: median of 9 turns, and their range")
+
+    svg = draw_svg("speed of engines", 860, 60 + 21 * len(shown), paint)
+    begin = svg.index(">") + 1
+    return f'{svg[:begin]}<rect width="100%" height="100%" fill="{LIGHT["paper"]}"/>{svg[begin:]}'
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
+    rows = measure()
+    machine = {"processor": platform.machine(), "cores": os.cpu_count(), "torch": torch.__version__}
+    here = Path(__file__)
+    write_json(here.with_suffix(".json"), {"machine": machine, "rows": rows})
+    write_atomic(here.with_suffix(".svg"), figure_of(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Voices wait for each other's trainings; what trains together is what would train alone."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lottery_runs import run, small
+
+from recursive_lth.config import TicketExperiment
+from recursive_lth.lottery.run import prune
+from recursive_lth.running import fit_together as together
+from recursive_lth.running.chorus import Chorus
+from recursive_lth.running.stages import Stages
+
+SETTINGS = ("tickets.replicates=3", 'tickets.controls=["reinit","shuffled_mask"]')
+
+
+def by_place(lines: list[dict[str, Any]]) -> dict[tuple[Any, ...], dict[str, Any]]:
+    return {(x["replicate"], x["arm"], x["level"], x["variant"]): x for x in lines}
+
+
+def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many members each population has, as they begin."""
+    seen: list[int] = []
+    original = together._fit_company
+
+    def spied(wanted: Any, sparse: Any) -> Any:
+        seen.append(len(wanted))
+        return original(wanted, sparse)
+
+    monkeypatch.setattr(together, "_fit_company", spied)
+    return seen
+
+
+@pytest.mark.parametrize("engine", ["dense", "sparse"])
+def test_a_run_side_by_side_is_the_run_one_by_one(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Same places, counts and costs; losses to float32's rounding after 14 steps."""
+    experiment = small(*SETTINGS, f"training.engine={engine}")
+    seen = sizes(monkeypatch)
+    joint = by_place(run(experiment, tmp_path / "joint"))
+    assert sorted(seen) == [3, 3, 6, 9]  # level 0; 1; 2 beside rivals of 1; rivals of 2
+    monkeypatch.setattr(together, "MOST_WORK", 0)
+    alone = by_place(run(experiment, tmp_path / "alone"))
+    assert len(seen) == 4
+    assert joint.keys() == alone.keys()
+    for place, line in alone.items():
+        for key in ("remaining_weights", "steps", "training_multiply_adds", "early_stop_step"):
+            assert joint[place][key] == line[key]
+        assert joint[place]["val_loss"] == pytest.approx(line["val_loss"], rel=1e-3)
+        assert len(joint[place]["curve"]) == len(line["curve"])
+
+
+def test_lines_come_as_they_are_found_and_are_stored_in_order(tmp_path: Path) -> None:
+    experiment: TicketExperiment = small(*SETTINGS)
+    found = run(experiment, tmp_path)
+    again = list(prune(experiment, out=tmp_path, device="cpu"))
+    assert [x["level"] for x in found[:3]] == [0, 0, 0]
+    assert [x["replicate"] for x in again] == sorted(x["replicate"] for x in found)
+    assert [x["variant"] for x in again[1:4]] == ["ticket", "reinit", "shuffled_mask"]
+
+
+def test_voices_take_turns_and_their_errors_are_heard() -> None:
+    said: list[int] = []
+    chorus = Chorus()
+    voices = [chorus.add(partial(said.append, number)) for number in range(3)]
+    assert list(chorus.run()) == [None]
+    assert said == [0, 1, 2]
+    assert [voice.is_done for voice in voices] == [True] * 3
+    chorus.add(lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        list(chorus.run())
+
+
+def test_what_was_stored_together_counts_together(tmp_path: Path) -> None:
+    """Before it is confirmed nothing counts and all is dropped; from then on all does."""
+    folder = tmp_path / "stages"
+    folder.mkdir()
+    for name in ("a.waits", "b.waits"):
+        (folder / name).write_text("{}")
+    Stages(folder)
+    assert not list(folder.iterdir())
+    for name in ("a.waits", "b.json"):
+        (folder / name).write_text("{}")
+    (folder / "confirmed").write_text('["a", "b"]')
+    Stages(folder)
+    assert {path.name for path in folder.iterdir()} == {"a.json", "b.json"}
