@@ -125,7 +125,7 @@ def transplants(weights: int, way: str) -> tuple[int, dict[str, Case]]:
     """Number of weights before, and the two ways to move them."""
     before = perceptron(weights)
     change = resized(before, way)
-    old, new = filled(before, 1), filled(change.after, 0)
+    old, new = filled(before, 1.0), filled(change.after, 0.0)
     cases: dict[str, Case] = {
         "ours": lambda: transplant(old, change, new),
         "clone": lambda: {name: tensor.clone() for name, tensor in old.items()},

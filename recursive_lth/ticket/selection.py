@@ -10,7 +10,9 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-CHUNK = 1 << 18  # entries that are compared at a time: few enough to stay in the cache
+# Entries that are compared at a time. They stay in the cache, and are few enough for torch to leave
+# them to one thread: with thousands of small steps, threads on a busy machine wait for one another.
+CHUNK = 1 << 15
 
 
 def has_nan(score: Tensor, mask: Tensor) -> bool:
@@ -33,16 +35,13 @@ def clear_lowest(
     kind = _order_type(scores)
     pairs = [(m.view(-1), s.detach().flatten()) for m, s in zip(masks, scores, strict=True)]
     level = _level(pairs, free, count, kind)
-    tallies = [_tally(mask, score, level) for mask, score in pairs]
-    left = count - sum(min(n, lower) for n, (lower, _) in zip(free, tallies, strict=True))
-    for pair, n, (lower, equal) in zip(pairs, free, tallies, strict=True):
-        if n < lower:  # its highest are not free: it has an order, and so a level, of its own
-            if n:
-                _clear(*pair, _level([pair], [n], n, kind), n)
-            continue
-        ties = min(left, n - lower, equal)
-        left -= ties
-        _clear(*pair, level, lower + ties)
+    lower = [_count_lower(mask, score, level) for mask, score in pairs]
+    left = count - sum(map(min, free, lower))
+    for pair, n, low in zip(pairs, free, lower, strict=True):
+        if low <= n:
+            left -= _clear(*pair, level, low + min(left, n - low)) - low
+        elif n:  # its highest are not free: it has an order, and so a level, of its own
+            _clear(*pair, _level([pair], [n], n, kind), n)
 
 
 def _order_type(scores: Sequence[Tensor]) -> torch.dtype:
@@ -73,30 +72,33 @@ def _level(
     return values[count - 1].clone()
 
 
-def _tally(mask: Tensor, score: Tensor, level: Tensor) -> tuple[int, int]:
-    """How many true entries score lower than the level, and how many equal to it."""
-    lower = equal = 0
-    for keeps, some in _chunks(mask, score):
-        values = some.to(level.dtype)
-        lower += int((keeps & (values < level)).count_nonzero())
-        equal += int((keeps & (values == level)).count_nonzero())
-    return lower, equal
+def _count_lower(mask: Tensor, score: Tensor, level: Tensor) -> int:
+    """How many true entries score lower than the level."""
+    return sum(
+        int((keeps & (some.to(level.dtype) < level)).count_nonzero())
+        for keeps, some in _chunks(mask, score)
+    )
 
 
-def _clear(mask: Tensor, score: Tensor, level: Tensor, count: int) -> None:
-    """Make `count` true entries false: those below the level and the first that are equal to it."""
+def _clear(mask: Tensor, score: Tensor, level: Tensor, count: int) -> int:
+    """Make true entries false: all below the level, then those equal to it up to `count` in all.
+
+    Returns how many that were.
+    """
+    left = count
     for keeps, some in _chunks(mask, score):
         gone = keeps & (some.to(level.dtype) < level)
-        count -= int(gone.count_nonzero())
+        left -= int(gone.count_nonzero())
         keeps ^= gone
     for keeps, some in _chunks(mask, score):
-        if not count:
-            return
+        if not left:
+            break
         gone = keeps & (some.to(level.dtype) == level)
-        if int(gone.count_nonzero()) > count:
-            gone[gone.nonzero().flatten()[count:]] = False
-        count -= int(gone.count_nonzero())
+        if int(gone.count_nonzero()) > left:
+            gone[gone.nonzero().flatten()[left:]] = False
+        left -= int(gone.count_nonzero())
         keeps ^= gone
+    return count - left
 
 
 def _chunks(mask: Tensor, score: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
