@@ -102,7 +102,8 @@ def kernel(name: str, layer: Layer, pattern: Pattern) -> Run:
     def conv(w: Mapping[str, Tensor], x: list[Tensor], statistics: Weights | None) -> Tensor:
         columns, size = _unfolded(x[0], layer)
         out = sparse_linear(columns.t(), w[weight], w.get(bias), pattern).t()
-        return out.view(-1, len(x[0]), *size).transpose(0, 1)
+        out = out.view(-1, len(x[0]), *size).transpose(0, 1)
+        return out.contiguous(memory_format=torch.channels_last)  # as dense ones hand it on
 
     return linear if layer.operation == "linear" else conv
 

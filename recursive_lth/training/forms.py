@@ -120,7 +120,7 @@ def _is_faster_sparse(ticket: Ticket, name: str, batch: Tensor) -> bool:
                 wait(batch.device)
                 if turn:  # the first warms up
                     seconds.append(perf_counter() - began)
-    return median(times[1]) < MARGIN * median(times[0])
+    return median(times[1]) < MARGIN[layer.operation] * median(times[0])
 
 
 def _exported(ticket: Ticket, batch: Tensor) -> Form:
