@@ -3,10 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from recursive_lth.config import TicketExperiment
 from recursive_lth.config_file import override, ticket_experiment_from
 from recursive_lth.lottery.run import prune
+from recursive_lth.running import chorus
+from recursive_lth.running.fit_together import Wanted
 from recursive_lth.running.run_folder import RunFolder, run_folder
+from recursive_lth.running.train import store
+from recursive_lth.ticket.ticket import Ticket
 
 # 120 samples to train, 30 to validate: 7 steps of 16 an epoch
 SMALL: dict[str, Any] = {
@@ -27,6 +33,7 @@ SMALL: dict[str, Any] = {
     "tickets": {"replicates": 1},
 }
 PER_EPOCH, BATCH = 7, 16
+Begun = list[tuple[Any, Ticket, Any]]
 
 
 def small(*settings: str, arms: dict[str, list[str]] | None = None) -> TicketExperiment:
@@ -54,3 +61,23 @@ def tickets(lines: list[dict[str, Any]], arm: str = "ticket") -> list[dict[str, 
         for line in lines
         if (line["arm"], line["variant"], line["replicate"]) == (arm, "ticket", 0)
     ]
+
+
+def spy_on_trainings(monkeypatch: pytest.MonkeyPatch) -> Begun:
+    """Every training: its job, the ticket it began with, and what came of it."""
+    seen: Begun = []
+    original = store
+
+    def spied(bench: Any, job: Any, fitted: Any, **how: Any) -> None:
+        seen.append((job, begins[job.name], fitted))
+        original(bench, job, fitted, **how)
+
+    begins: dict[str, Ticket] = {}
+
+    def wanted(bench: Any, ticket: Ticket, job: Any, stop: Any = None) -> Wanted:
+        begins[job.name] = ticket
+        return Wanted(bench, ticket, job, stop)
+
+    monkeypatch.setattr(chorus, "store", spied)
+    monkeypatch.setattr(chorus, "Wanted", wanted)
+    return seen

@@ -18,7 +18,7 @@ from recursive_lth.cli import main
 from recursive_lth.report.latency import HEADERS, latency_table
 from recursive_lth.ticket.masks import apply
 from recursive_lth.ticket.ticket import Ticket
-from recursive_lth.training import forms
+from recursive_lth.training import choice, forms
 from recursive_lth.training import latency as timing
 from recursive_lth.training.engine import kernel
 from recursive_lth.training.latency import latencies
@@ -109,7 +109,7 @@ def test_sparse_layers_are_those_measured_faster(monkeypatch: pytest.MonkeyPatch
     clock = {"now": 0.0}
     ticket = masked_ticket("mlp", 0.2)
     batch = random_batch(ticket.architecture, 2, 0).float()
-    monkeypatch.setattr(forms, "perf_counter", lambda: clock["now"])
+    monkeypatch.setattr(choice, "perf_counter", lambda: clock["now"])
 
     def slow(
         make: Callable[..., Callable[..., object]], seconds: float

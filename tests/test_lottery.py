@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from lottery_runs import BATCH, PER_EPOCH, folder_of, run, small
+from lottery_runs import BATCH, PER_EPOCH, Begun, folder_of, run, small, spy_on_trainings
 
 from recursive_lth import seeds
 from recursive_lth.architecture.basis import BASES
@@ -14,36 +14,16 @@ from recursive_lth.config import TicketExperiment
 from recursive_lth.errors import InputError
 from recursive_lth.growth.fresh import fresh
 from recursive_lth.pruning.scores import SCORES
-from recursive_lth.running import chorus
-from recursive_lth.running.fit_together import Wanted
-from recursive_lth.running.train import store
 from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.ticket import Ticket, load_ticket
 
 CONTROLS = ("reinit", "shuffled_mask", "shuffled_weights", "signs", "dense", "small_dense")
 ALL_CONTROLS = f"tickets.controls={json.dumps(CONTROLS)}"
-Begun = list[tuple[Any, Ticket, Any]]
 
 
 @pytest.fixture
 def begun(monkeypatch: pytest.MonkeyPatch) -> Begun:
-    """Every training: its job, the ticket it began with, and what came of it."""
-    seen: Begun = []
-    original = store
-
-    def spied(bench: Any, job: Any, fitted: Any, **how: Any) -> None:
-        seen.append((job, begins[job.name], fitted))
-        original(bench, job, fitted, **how)
-
-    begins: dict[str, Ticket] = {}
-
-    def wanted(bench: Any, ticket: Ticket, job: Any, stop: Any = None) -> Wanted:
-        begins[job.name] = ticket
-        return Wanted(bench, ticket, job, stop)
-
-    monkeypatch.setattr(chorus, "store", spied)
-    monkeypatch.setattr(chorus, "Wanted", wanted)
-    return seen
+    return spy_on_trainings(monkeypatch)
 
 
 def load(experiment: TicketExperiment, out: Path, line: dict[str, Any]) -> Ticket:

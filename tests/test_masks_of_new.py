@@ -185,14 +185,20 @@ def what_is_new(change: Morph) -> dict[str, dict[str, Tensor]]:
     }
 
 
-def test_the_spared_pay_last() -> None:
-    """The two largest of eight old weights pay, with the next, where the six others are spared."""
+def one_to_eight() -> tuple[Morph, dict[str, Tensor], dict[str, Tensor]]:
+    """A widening after which old |w| are 1 to 8 and new ones 0; all remain."""
     architecture = mlp((2,), 2, (2,))
     change = OPERATORS["widen"](architecture, place=0.0, ratio=1.0, label="")
     weights = {name: torch.zeros(change.after.shape(name)) for name in change.after.tensors}
     weights["fc1.weight"][:2] = torch.tensor([[5.0, -1.0], [7.0, 3.0]])
     weights["output.weight"][:, :2] = torch.tensor([[2.0, 8.0], [-4.0, 6.0]])
     masks = {n: torch.ones(change.after.shape(n), dtype=torch.bool) for n in change.after.prunable}
+    return change, weights, masks
+
+
+def test_the_spared_pay_last() -> None:
+    """The two largest of eight old weights pay, with the next, where the six others are spared."""
+    change, weights, masks = one_to_eight()
     last = {name: weights[name].abs() < 7 for name in masks}
     paid = pay(weights, masks, 16 - 3, is_new=what_is_new(change)["is_new"], last=last)
     assert paid["fc1.weight"].tolist() == [[True, False], [False, True], [True] * 2, [True] * 2]
@@ -201,12 +207,7 @@ def test_the_spared_pay_last() -> None:
 
 def test_the_weakest_pay_even_where_new_ones_are_weaker() -> None:
     """Old |w| are 1 to 8 and new ones 0: ties and zeros among the new do not save an old one."""
-    architecture = mlp((2,), 2, (2,))
-    change = OPERATORS["widen"](architecture, place=0.0, ratio=1.0, label="")
-    weights = {name: torch.zeros(change.after.shape(name)) for name in change.after.tensors}
-    weights["fc1.weight"][:2] = torch.tensor([[5.0, -1.0], [7.0, 3.0]])
-    weights["output.weight"][:, :2] = torch.tensor([[2.0, 8.0], [-4.0, 6.0]])
-    masks = {n: torch.ones(change.after.shape(n), dtype=torch.bool) for n in change.after.prunable}
+    change, weights, masks = one_to_eight()
     paid = pay(weights, masks, 16 - 3, **what_is_new(change))
     assert paid["fc1.weight"].tolist() == [[True, False], [True, False], [True] * 2, [True] * 2]
     assert paid["output.weight"].tolist() == [[False, True, True, True], [True] * 4]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from lottery_runs import BATCH, PER_EPOCH, run, small
+from lottery_runs import BATCH, PER_EPOCH, Begun, run, small, spy_on_trainings
 
 from recursive_lth import seeds
 from recursive_lth.architecture.cost import training_cost
@@ -17,36 +17,16 @@ from recursive_lth.lottery.levels import drawing
 from recursive_lth.pruning.controls import CONTROLS, control
 from recursive_lth.pruning.cut import cut
 from recursive_lth.pruning.evidence import Evidence
-from recursive_lth.running import chorus
-from recursive_lth.running.fit_together import Wanted
-from recursive_lth.running.train import store
 from recursive_lth.ticket.morph import birth
 from recursive_lth.ticket.ticket import Ticket, load_ticket
 
-Begun = list[tuple[Any, Ticket, Any]]
 WHOLE = 2 * PER_EPOCH
 CUBIC = ("pruning.schedule=cubic", "pruning.target_density=0.5")
 
 
 @pytest.fixture
 def begun(monkeypatch: pytest.MonkeyPatch) -> Begun:
-    """Every training: its job, the ticket it began with, and what came of it."""
-    seen: Begun = []
-    original = store
-
-    def spied(bench: Any, job: Any, fitted: Any, **how: Any) -> None:
-        seen.append((job, begins[job.name], fitted))
-        original(bench, job, fitted, **how)
-
-    begins: dict[str, Ticket] = {}
-
-    def wanted(bench: Any, ticket: Ticket, job: Any, stop: Any = None) -> Wanted:
-        begins[job.name] = ticket
-        return Wanted(bench, ticket, job, stop)
-
-    monkeypatch.setattr(chorus, "store", spied)
-    monkeypatch.setattr(chorus, "Wanted", wanted)
-    return seen
+    return spy_on_trainings(monkeypatch)
 
 
 def by_variant(lines: list[dict[str, Any]], level: int) -> dict[str, dict[str, Any]]:

@@ -30,7 +30,7 @@ from recursive_lth.report.canvas import LIGHT, draw_svg
 from recursive_lth.ticket.morph import birth
 from recursive_lth.training.batches import Batches
 from recursive_lth.training.choice import Choices, sparse_layers
-from recursive_lth.training.engine import dense_engine, sparse_engine
+from recursive_lth.training.engine import sparse_engine
 from recursive_lth.training.loop import training
 from recursive_lth.training.split import Samples
 from recursive_lth.training.together import Member, training_together
@@ -76,7 +76,7 @@ def alone(one: Member, layers: Sequence[str]) -> Iterator[Any]:
         one.recipe,
         steps=one.steps,
         seed=one.seed,
-        engine=engine if layers else dense_engine(one.architecture),
+        engine=engine,
     )
 
 

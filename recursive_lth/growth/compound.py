@@ -34,18 +34,8 @@ def grow_any(
     2019, arXiv 1905.11946, scale depth and width together). It is one growth: one morph, one
     certificate from beginning to end, which claims to be exact where every part does.
     """
-    if step.operator not in COMPOUNDS:
-        return grow(
-            ticket,
-            step,
-            batch,
-            generation=generation,
-            generator=generator,
-            scheme=scheme,
-            spared=spared,
-        )
     grown, parts, last = ticket, list[Sprout](), dict(spared or masking.none(ticket.masks))
-    for operator in COMPOUNDS[step.operator]:
+    for operator in COMPOUNDS.get(step.operator, (step.operator,)):
         part = grow(
             grown,
             replace(step, operator=operator),
@@ -58,7 +48,7 @@ def grow_any(
         grown = part.ticket
         last = transplant(last, part.morph, masking.none(grown.masks))
         parts.append(part)
-    return _joined(ticket, step, batch, parts)
+    return parts[0] if len(parts) == 1 else _joined(ticket, step, batch, parts)
 
 
 def _joined(ticket: Ticket, step: GrowthStep, batch: Batch, parts: list[Sprout]) -> Sprout:

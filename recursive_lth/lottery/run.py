@@ -134,11 +134,9 @@ class _Work:
 
     def _rank(self, line: Line) -> tuple[int, int, int, int]:
         """Where a line stands in the file: by replicate, arm, level, and ticket before controls."""
-        variants = [TICKET, *self.arms[line["arm"]].tickets.controls]
-        variant = str(line["variant"]).removeprefix(f"{TRANSFER}_")
-        order = len(variants) if variant == TRANSFER else variants.index(variant)
-        is_moved = str(line["variant"]).startswith(TRANSFER)
-        place = order if not is_moved or variant == TRANSFER else len(variants) + 1 + order
+        controls = self.arms[line["arm"]].tickets.controls
+        moved = [TRANSFER, *(f"{TRANSFER}_{name}" for name in controls)]
+        place = [TICKET, *controls, *moved].index(line["variant"])
         return line["replicate"], list(self.arms).index(line["arm"]), line["level"], place
 
     def _replicates(self, some: Sequence[int]) -> Iterator[Line]:

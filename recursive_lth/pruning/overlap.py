@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from recursive_lth.errors import InputError
+from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.masks import Masks
 from recursive_lth.ticket.morph import Morph
 from recursive_lth.ticket.transplant import inherited, transplant
@@ -83,7 +84,7 @@ def overlap_through(before: Masks, after: Masks, change: Morph) -> dict[str, Ove
     `before` and `after` are masks of the networks that `change` leads between; each connection of
     the later one is held against the one it comes from. Layers without any ancestor are left out.
     """
-    nothing = {n: torch.zeros_like(m) for n, m in after.items()}
+    nothing = masking.none(after)
     moved = transplant(before, change, nothing)
     heirs = inherited(change)
     names = [n for n in after if bool(heirs[n].any())]

@@ -47,20 +47,12 @@ def fit(bench: Bench[Any], ticket: Ticket, job: Job, should_stop: Stop | None = 
     validation loss is not finite has diverged and hands back the ticket it was given.
     """
     per_epoch = bench.per_epoch(job.recipe)
-    batch_size = min(job.recipe.batch_size, len(bench.batches))
     marks = marks_of(bench, job)
     device = bench.batches.images.device
     lens = job.lens or lens_of(ticket, device)
     engine = engine_for(bench, ticket, job)
     inside = Inside(bench, ticket, job, lens)
-    bench.meter.tell(
-        **job.place,
-        step=0,
-        steps=job.steps,
-        loss=None,
-        remaining_weights=ticket.cost.remaining_weights,
-        depth=ticket.architecture.depth,
-    )
+    announce(bench, ticket, job)
     began = perf_counter()
     bench.clock.start("training")
     is_finite = True
@@ -88,11 +80,30 @@ def fit(bench: Bench[Any], ticket: Ticket, job: Job, should_stop: Stop | None = 
         if job.is_restartable and not is_last and step.number % per_epoch == 0:
             inside.save(step)
     bench.clock.stop()
+    return finish(inside, is_finite=is_finite, seconds=perf_counter() - began)
+
+
+def announce(bench: Bench[Any], ticket: Ticket, job: Job) -> None:
+    """Tell the watcher that a training begins."""
+    bench.meter.tell(
+        **job.place,
+        step=0,
+        steps=job.steps,
+        loss=None,
+        remaining_weights=ticket.cost.remaining_weights,
+        depth=ticket.architecture.depth,
+    )
+
+
+def finish(inside: Inside, *, is_finite: bool, seconds: float) -> Fitted:
+    """What a training has come to, read off the tensors as they are now, with its cost."""
+    bench, ticket, job = inside.bench, inside.ticket, inside.job
     taken = inside.step - job.start
-    bench.meter.trained(taken / per_epoch)
+    bench.meter.trained(taken / bench.per_epoch(job.recipe))
+    batch_size = min(job.recipe.batch_size, len(bench.batches))
     spent = training_cost(ticket.cost.remaining_multiply_adds, taken * batch_size)
     if not is_finite:
-        return Fitted(ticket, inside.rows, taken, spent, True, seconds=perf_counter() - began)
+        return Fitted(ticket, inside.rows, taken, spent, True, seconds=seconds)
     if job.keeps_end:
         inside.keep_end()
     return Fitted(
@@ -104,5 +115,5 @@ def fit(bench: Bench[Any], ticket: Ticket, job: Job, should_stop: Stop | None = 
         inside.kept,
         inside.best,
         inside.total(),
-        perf_counter() - began,
+        seconds,
     )

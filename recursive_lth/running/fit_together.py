@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 
-from recursive_lth.architecture.cost import training_cost
 from recursive_lth.running.engines import sparse_of
-from recursive_lth.running.fit import Fitted, Stop, fit, marks_of
+from recursive_lth.running.fit import Fitted, Stop, announce, finish, fit, marks_of
 from recursive_lth.running.inside import Inside
 from recursive_lth.running.job import Bench, Job
 from recursive_lth.ticket.ticket import Ticket
@@ -113,35 +112,13 @@ class _Course:
         is_stopped = ask is not None and not is_last and ask(self.inside.rows, step)
         self.is_done = is_last or is_stopped or not self.is_finite
 
-    def fitted(self, seconds: float) -> Fitted:
-        """The result, read off the tensors as they are now."""
-        bench, ticket, job = self.wanted.bench, self.wanted.ticket, self.wanted.job
-        taken = self.inside.step - job.start
-        bench.meter.trained(taken / bench.per_epoch(job.recipe))
-        batch_size = min(job.recipe.batch_size, len(bench.batches))
-        spent = training_cost(ticket.cost.remaining_multiply_adds, taken * batch_size)
-        rows = self.inside.rows
-        if not self.is_finite:
-            return Fitted(ticket, rows, taken, spent, True, seconds=seconds)
-        if job.keeps_end:
-            self.inside.keep_end()
-        trained, kept = self.inside.trained(), self.inside.kept
-        return Fitted(trained, rows, taken, spent, False, kept, self.inside.best, seconds=seconds)
-
 
 def _fit_company(wanted: Sequence[Wanted], sparse: Sequence[str]) -> list[Fitted]:
     """Train a population to the end of its last member."""
     courses = [_Course(each, index) for index, each in enumerate(wanted)]
     lead, began = wanted[0], perf_counter()
     clock, meter = lead.bench.clock, lead.bench.meter
-    meter.tell(
-        **lead.job.place,
-        step=0,
-        steps=lead.job.steps,
-        loss=None,
-        remaining_weights=lead.ticket.cost.remaining_weights,
-        depth=lead.ticket.architecture.depth,
-    )
+    announce(lead.bench, lead.ticket, lead.job)
     clock.start("training")
     found: dict[int, Fitted] = {}
     sums: torch.Tensor | None = None
@@ -158,7 +135,9 @@ def _fit_company(wanted: Sequence[Wanted], sparse: Sequence[str]) -> list[Fitted
             sums[course.index] = 0
             if course.is_done:
                 seconds = (perf_counter() - began) / len(courses)
-                found[course.index] = course.fitted(seconds)
+                found[course.index] = finish(
+                    course.inside, is_finite=course.is_finite, seconds=seconds
+                )
         if len(found) == len(courses):
             break
     clock.stop()

@@ -5,6 +5,7 @@ optimizer. What was chosen is a matter of the machine's speed and decides last b
 on reads what it had chosen before. Small layers and dense ones are computed dense unmeasured.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from recursive_lth.architecture.network import operation, reads_input
 from recursive_lth.architecture.sparse import Pattern
 from recursive_lth.config import Training
 from recursive_lth.files import read_json, write_json
+from recursive_lth.training.device import wait
 from recursive_lth.training.engine import can_be_sparse, kernel
 from recursive_lth.training.optimizer import make_optimizer
 
@@ -94,18 +96,7 @@ class Sides:
     def measure(self) -> tuple[float, float]:
         """Seconds of the dense and of the sparse form, medians of turns."""
         dense, sparse = self._step(is_sparse=False), self._step(is_sparse=True)
-        times: tuple[list[float], list[float]] = ([], [])
-        for turn in range(TURNS + 1):
-            for run, seconds in zip((dense, sparse), times, strict=True):
-                began = perf_counter()
-                run()
-                if self.mask.is_cuda:
-                    torch.cuda.synchronize()
-                if turn:  # the first warms up
-                    seconds.append(perf_counter() - began)
-            if turn == 2 and not 1 / CLEAR < median(times[0]) / median(times[1]) < CLEAR:
-                break
-        return median(times[0]), median(times[1])
+        return in_turns(dense, sparse, self.mask.device, clear=CLEAR)
 
     def _step(self, *, is_sparse: bool) -> Callable[[], None]:
         weight, bias = f"{self.name}.weight", f"{self.name}.bias"
@@ -136,3 +127,24 @@ class Sides:
             optimizer.zero_grad()
 
         return step
+
+
+def in_turns(
+    dense: Callable[[], object],
+    sparse: Callable[[], object],
+    device: torch.device,
+    *,
+    clear: float = math.inf,
+) -> tuple[float, float]:
+    """Median seconds of two calls that take turns, or of two turns where one is `clear` as fast."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for turn in range(TURNS + 1):
+        for run, seconds in zip((dense, sparse), times, strict=True):
+            began = perf_counter()
+            run()
+            wait(device)
+            if turn:  # the first warms up
+                seconds.append(perf_counter() - began)
+        if turn == 2 and not 1 / clear < median(times[0]) / median(times[1]) < clear:
+            break
+    return median(times[0]), median(times[1])

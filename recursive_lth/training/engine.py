@@ -75,10 +75,11 @@ def sparse_engine(
     Dense linear layers among them read what lies feature by feature as it lies: twelve times as
     fast with few classes, for whose shape matrix products are slow the other way round.
     """
-    patterns, shapes, kernels = {}, {}, {}
-    if layers := tuple(layers):
-        dense = [n for n in architecture.order if architecture.layers[n].operation == "linear"]
-        kernels = {name: _turned_linear(name) for name in dense}
+    if not (layers := tuple(layers)):
+        return dense_engine(architecture)
+    patterns, shapes = {}, {}
+    dense = [n for n in architecture.order if architecture.layers[n].operation == "linear"]
+    kernels = {name: _turned_linear(name) for name in dense}
     for name in layers:
         tensor = f"{name}.weight"
         patterns[tensor] = Pattern.of(masks[tensor].flatten(1).to(device))

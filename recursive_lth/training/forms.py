@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
-from statistics import median
-from time import perf_counter
 
 import torch
 from torch import Tensor, nn
@@ -13,17 +11,15 @@ from torch import Tensor, nn
 from recursive_lth.architecture.cost import cost
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.module import module
-from recursive_lth.architecture.network import Run, Weights, operation
+from recursive_lth.architecture.network import Weights, operation
 from recursive_lth.architecture.sparse import Pattern
 from recursive_lth.pruning.compact import compact
 from recursive_lth.pruning.merge import merge_norms
 from recursive_lth.ticket.ticket import Ticket
-from recursive_lth.training.choice import MARGIN, MOST_DENSITY
-from recursive_lth.training.device import wait
+from recursive_lth.training.choice import MARGIN, MOST_DENSITY, in_turns
 from recursive_lth.training.engine import can_be_sparse, kernel, sparse_engine
 
 ONNX = ("onnx", "onnxscript", "onnxruntime")
-TURNS = 7  # of a layer's two forms
 Logits = Callable[[], Tensor]
 
 
@@ -107,20 +103,13 @@ def _is_faster_sparse(ticket: Ticket, name: str, batch: Tensor) -> bool:
     dense = {n: ticket.weights[n].to(batch) for n in own if n in ticket.weights}
     pattern = Pattern.of(mask.flatten(1).to(batch.device))
     packed = dense | {own[0]: pattern.pack(dense[own[0]])}
-    sides: tuple[tuple[Run, Weights], ...] = (
-        (operation(name, layer), dense),
-        (kernel(name, layer, pattern), packed),
+    sides = (
+        partial(operation(name, layer), dense, [x], None),
+        partial(kernel(name, layer, pattern), packed, [x], None),
     )
-    times: tuple[list[float], list[float]] = ([], [])
     with torch.inference_mode():
-        for turn in range(TURNS + 1):
-            for (run, weights), seconds in zip(sides, times, strict=True):
-                began = perf_counter()
-                run(weights, [x], None)
-                wait(batch.device)
-                if turn:  # the first warms up
-                    seconds.append(perf_counter() - began)
-    return median(times[1]) < MARGIN[layer.operation] * median(times[0])
+        slow, fast = in_turns(*sides, batch.device)
+    return fast < MARGIN[layer.operation] * slow
 
 
 def _exported(ticket: Ticket, batch: Tensor) -> Form:
