@@ -46,14 +46,23 @@ def prune(
     out: Path = Path("runs"),
     device: str = "auto",
     resume: Literal["auto", "never", "must"] = "auto",
+    workers: str = "1",
     watch: Watch | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The line of each network of a run of classic ticket finding, as soon as it is trained.
 
-    Resuming, watching and errors are as for `grow`.
+    Resuming, watching and errors are as for `grow`; `workers` is a number of processes that train
+    side by side, or the address of a Dask scheduler (a script that asks for more than one needs the
+    usual `if __name__ == "__main__":`).
     """
     yield from tickets.prune(
-        experiment, data_dir=data_dir, out=out, device=device, resume=resume, watch=watch
+        experiment,
+        data_dir=data_dir,
+        out=out,
+        device=device,
+        resume=resume,
+        workers=workers,
+        watch=watch,
     )
     folder = run_folder(experiment, out)
     report, summary = folder / "report.html", folder / "summary.json"

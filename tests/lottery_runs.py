@@ -9,9 +9,9 @@ from recursive_lth.config import TicketExperiment
 from recursive_lth.config_file import override, ticket_experiment_from
 from recursive_lth.lottery.run import prune
 from recursive_lth.running import chorus
-from recursive_lth.running.fit_together import Wanted
 from recursive_lth.running.run_folder import RunFolder, run_folder
 from recursive_lth.running.train import store
+from recursive_lth.running.wanted import Wanted
 from recursive_lth.ticket.ticket import Ticket
 
 # 120 samples to train, 30 to validate: 7 steps of 16 an epoch

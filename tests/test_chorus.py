@@ -9,7 +9,7 @@ from lottery_runs import run, small
 
 from recursive_lth.config import TicketExperiment
 from recursive_lth.lottery.run import prune
-from recursive_lth.running import fit_together as together
+from recursive_lth.running import company, crew, wanted
 from recursive_lth.running.chorus import Chorus
 from recursive_lth.running.stages import Stages
 
@@ -23,13 +23,13 @@ def by_place(lines: list[dict[str, Any]]) -> dict[tuple[Any, ...], dict[str, Any
 def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many members each population has, as they begin."""
     seen: list[int] = []
-    original = together._fit_company
+    original = company.fit_company
 
-    def spied(wanted: Any, sparse: Any) -> Any:
-        seen.append(len(wanted))
-        return original(wanted, sparse)
+    def spied(members: Any, sparse: Any) -> Any:
+        seen.append(len(members))
+        return original(members, sparse)
 
-    monkeypatch.setattr(together, "_fit_company", spied)
+    monkeypatch.setattr(crew, "fit_company", spied)
     return seen
 
 
@@ -41,10 +41,11 @@ def test_a_run_side_by_side_is_the_run_one_by_one(
     experiment = small(*SETTINGS, f"training.engine={engine}")
     seen = sizes(monkeypatch)
     joint = by_place(run(experiment, tmp_path / "joint"))
-    assert sorted(seen) == [3, 3, 6, 9]  # level 0; 1; 2 beside rivals of 1; rivals of 2
-    monkeypatch.setattr(together, "MOST_WORK", 0)
+    # level 0; 1; 2 beside rivals of 1, in two since nine are too many; rivals of 2
+    assert sorted(seen) == [3, 3, 4, 5, 6]
+    monkeypatch.setattr(wanted, "MOST_WORK", 0)
     alone = by_place(run(experiment, tmp_path / "alone"))
-    assert len(seen) == 4
+    assert len(seen) == 5
     assert joint.keys() == alone.keys()
     for place, line in alone.items():
         for key in ("remaining_weights", "steps", "training_multiply_adds", "early_stop_step"):

@@ -38,7 +38,8 @@ WALLS = {
 HOMES = {
     "networkx": ("architecture", "search/lineage"),
     "optuna": ("search",),
-    "dask": ("search/workers",),
+    "dask": ("running/workers",),
+    "distributed": ("running/workers",),
     "matplotlib": ("report",),
     "jinja2": ("report",),
     "cyclopts": ("cli",),

@@ -72,6 +72,15 @@ Resume = Annotated[
         "must: go on or refuse.",
     ),
 ]
+Workers = Annotated[
+    str,
+    _option(
+        "--workers",
+        "How many processes train side by side, or the address of a Dask scheduler. The results "
+        "are the same bits.",
+        metavar="N or tcp://HOST:PORT",
+    ),
+]
 DryRun = Annotated[
     bool, _flag("--dry-run", "Print the resolved experiment and what it costs; run nothing.")
 ]

@@ -96,6 +96,7 @@ def prune(
     precision: options.Precision = None,
     settings: options.Settings = None,
     resume: options.Resume = "auto",
+    workers: options.Workers = "1",
     dry_run: options.DryRun = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -138,7 +139,13 @@ def prune(
 
     with following(screen.console(stderr=True), is_quiet=quiet, words=PRUNE) as (watch, say):
         for line in api.prune(
-            chosen, data_dir=data_dir, out=out, device=device, resume=resume, watch=watch
+            chosen,
+            data_dir=data_dir,
+            out=out,
+            device=device,
+            resume=resume,
+            workers=workers,
+            watch=watch,
         ):
             say(found(line))
     record = read_tickets(api.run_folder(chosen, out))

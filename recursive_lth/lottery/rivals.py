@@ -11,6 +11,7 @@ from recursive_lth.lottery.restart import whole_training
 from recursive_lth.lottery.trial import Line, Trial, describe, run_trial, stage_of
 from recursive_lth.pruning.controls import FRESH, control, steps_at_equal_cost
 from recursive_lth.pruning.rewind import rewind
+from recursive_lth.running.fit import EndsAt
 from recursive_lth.running.job import Bench
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.loop import steps_in
@@ -74,7 +75,7 @@ def transfers(
 def run_rival(bench: Bench[TicketExperiment], trial: Trial, dense: Cost) -> Line:
     """The line of a control or a transfer; its stage is dropped, for the line is all we keep."""
     end = trial.ends_at
-    fitted = run_trial(bench, trial, (lambda rows, step: step.number >= end) if end else None)
+    fitted = run_trial(bench, trial, EndsAt(end) if end else None)
     line = describe(bench, trial, fitted, dense, spent_before=0)
     bench.stages.forget(stage_of(bench, trial))
     return line | {"digest": ""}

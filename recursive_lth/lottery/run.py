@@ -26,11 +26,13 @@ from recursive_lth.lottery.weight_samples import sampled
 from recursive_lth.pruning.scores import NEEDS_TALLY
 from recursive_lth.running.chorus import Chorus, Voice
 from recursive_lth.running.clock import Clock
+from recursive_lth.running.crew import Crew
 from recursive_lth.running.job import Bench
 from recursive_lth.running.progress import Meter, Watch
 from recursive_lth.running.run_folder import Resume, RunFolder, check_origin, opened, run_folder
 from recursive_lth.running.stages import Stages
 from recursive_lth.running.start import origin
+from recursive_lth.running.workers import crew_of
 from recursive_lth.training import device as devices
 from recursive_lth.training.choice import Choices
 from recursive_lth.training.population import graph_of
@@ -45,6 +47,7 @@ def prune(
     out: Path = Path("runs"),
     device: str = "auto",
     resume: Resume = "auto",
+    workers: str = "1",
     watch: Watch | None = None,
 ) -> Iterator[Line]:
     """Classic ticket finding: yield the line of each trained network once it is on disk.
@@ -52,6 +55,8 @@ def prune(
     A run that was stopped goes on where it stood, with the same bits; a finished one yields its
     stored lines and computes nothing. While it runs, PyTorch's number of threads is pinned. Each
     network is evaluated on the test data once it is trained; nothing is selected by them.
+    `workers` is how many processes train side by side, or a Dask scheduler's address: the results
+    are the same bits.
 
     Raises `InputError` where the experiment, data, device or folder cannot be used.
     """
@@ -72,8 +77,9 @@ def prune(
         made_by |= origin((arm.start, benches.architecture(arm)) for arm in arms.values())
         check_origin(folder, {"data": benches.digest(arms), "device": where.type, **made_by})
         benches.choices = Choices(folder.path / "engine.json")
-        work = _Work(experiment, arms, benches, folder, watch)
-        yield from work.lines()
+        with crew_of(workers) as crew:
+            work = _Work(experiment, arms, benches, folder, watch, crew)
+            yield from work.lines()
         summarise(folder, experiment, work.found, where.type, work.clock)
         shutil.rmtree(folder.work, ignore_errors=True)
 
@@ -88,8 +94,9 @@ class _Work:
         benches: Benches,
         folder: RunFolder,
         watch: Watch | None,
+        crew: Crew,
     ) -> None:
-        self.arms, self.benches, self.folder = arms, benches, folder
+        self.arms, self.benches, self.folder, self.crew = arms, benches, folder, crew
         self.replicates = range(experiment.tickets.replicates)
         self.clock, self.stages = Clock(), Stages(folder.work / "stages")
         self.planned = {
@@ -141,7 +148,7 @@ class _Work:
 
     def _replicates(self, some: Sequence[int]) -> Iterator[Line]:
         """The lines of replicates, arms, and their controls, trained together where they can be."""
-        chorus, found = Chorus(), list[list[Line | Voice]]()
+        chorus, found = Chorus(self.crew), list[list[Line | Voice]]()
         for replicate in some:
             for number, (name, arm) in enumerate(self.arms.items()):
                 earlier = [*self.planned] * replicate + [*self.planned][:number]

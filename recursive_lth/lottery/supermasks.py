@@ -72,7 +72,7 @@ def _supermask(
     found = replace(still, masks=masks, weights=masking.apply(still.weights | learnt, masks))
     _check_untouched(found, still)
     found = replace(found, parent=still.digest, provenance=told(place))
-    evaluated = replace(fitted, ticket=found, best={})
+    evaluated = replace(fitted, ticket=found, best={}, tested={})
     line: Line = describe(bench, trial, evaluated, first.ticket.cost, spent_before=0)
     line |= {"parent": still.digest, "drawn_at": None}
     untrained = replace(trial, ticket=found, lens=None, read_by="")

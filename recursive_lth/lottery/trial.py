@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from recursive_lth.architecture.cost import Cost
+from recursive_lth.architecture.network import Weights
 from recursive_lth.config import TicketExperiment, Training
 from recursive_lth.files import canonical_json
 from recursive_lth.running.fit import Fitted, Stop
@@ -13,8 +14,9 @@ from recursive_lth.running.job import Bench, Job
 from recursive_lth.running.train import train
 from recursive_lth.ticket.masks import counts
 from recursive_lth.ticket.moments import State
+from recursive_lth.ticket.reading import Read
 from recursive_lth.ticket.ticket import Ticket, digest_of
-from recursive_lth.training.evaluate import evaluate
+from recursive_lth.training.evaluate import accuracy, evaluate
 from recursive_lth.training.lens import Lens
 from recursive_lth.training.loop import steps_in
 
@@ -60,6 +62,7 @@ def run_trial(
         keeps_end=bool(trial.stops_by),
         tallies=trial.tallies,
         is_restartable=not trial.stops_by,
+        tests=trial.lens is None,
         lens=trial.lens,
     )
     return train(bench, trial.ticket, job, should_stop)
@@ -82,16 +85,8 @@ def describe(
     spent_before: int,
 ) -> Line:
     """The line of levels.jsonl: what the network is, how it trained, how it does."""
-    ticket, split = fitted.ticket, bench.split
-    read = ticket.reading(split.test.images.device)
-    here = {n: t.to(split.test.images.device) for n, t in ticket.weights.items()}
-    with bench.clock.inside("evaluation"):
-        final = evaluate(ticket.architecture, read(here), split.validation)
-        tested = evaluate(ticket.architecture, read(here), split.test)
-        early = tested
-        if fitted.best:
-            best = {n: t.to(split.test.images.device) for n, t in fitted.best.items()}
-            early = evaluate(ticket.architecture, read(best), split.test)
+    ticket = fitted.ticket
+    final, tested = _final(bench, trial, fitted), _tested(bench, fitted)
     looked = [row for row in fitted.rows if row["val_loss"] is not None]
     least = min(looked, key=lambda row: (row["val_loss"], row["step"]), default=None)
     remaining = counts(ticket.masks)
@@ -113,12 +108,10 @@ def describe(
         "is_collapsed": min(remaining.values()) == 0,
         "steps": fitted.steps,
         "early_stop_step": least["step"] if least else 0,
-        "val_accuracy": final.accuracy,
-        "val_loss": final.loss if fitted.rows and not fitted.is_diverged else None,
-        "val_calibrated_loss": final.calibrated_loss if not fitted.is_diverged else None,
-        "test_accuracy": tested.accuracy,
-        "early_stop_test_accuracy": early.accuracy,
-        "test_samples": tested.samples,
+        **final,
+        "test_accuracy": tested["end"],
+        "early_stop_test_accuracy": tested.get("best", tested["end"]),
+        "test_samples": len(bench.split.test),
         "training_multiply_adds": fitted.cost,
         "finding_multiply_adds": spent_before + fitted.cost,
         "drawn_at": None,
@@ -131,6 +124,43 @@ def describe(
         "parent": trial.ticket.digest,
         "seconds": fitted.seconds,
     }
+
+
+def _final(bench: Bench[TicketExperiment], trial: Trial, fitted: Fitted) -> dict[str, Any]:
+    """How the network does on the validation data: the last look says it, without a lens.
+
+    Losses are None where the training has diverged, the plain one where there was none, too.
+    """
+    names = ("val_accuracy", "val_loss", "val_calibrated_loss")
+    if fitted.rows and not fitted.is_diverged and trial.lens is None:
+        return {name: fitted.rows[-1][name] for name in names}
+    ticket, (read, weights) = fitted.ticket, _readable(bench, fitted.ticket.weights, fitted)
+    with bench.clock.inside("evaluation"):
+        found = evaluate(ticket.architecture, read(weights), bench.split.validation)
+    loss = found.loss if fitted.rows and not fitted.is_diverged else None
+    calibrated = None if fitted.is_diverged else found.calibrated_loss
+    return dict(zip(names, (found.accuracy, loss, calibrated), strict=True))
+
+
+def _tested(bench: Bench[TicketExperiment], fitted: Fitted) -> dict[str, float]:
+    """Accuracy on the test data at the end, and of the best weights if there are others."""
+    if fitted.tested:
+        return fitted.tested
+    sides = {"end": fitted.ticket.weights} | ({"best": fitted.best} if fitted.best else {})
+    found = {}
+    with bench.clock.inside("evaluation"):
+        for side, tensors in sides.items():
+            read, weights = _readable(bench, tensors, fitted)
+            found[side] = accuracy(fitted.ticket.architecture, read(weights), bench.split.test)
+    return found
+
+
+def _readable(
+    bench: Bench[TicketExperiment], weights: Weights, fitted: Fitted
+) -> tuple[Read, Weights]:
+    """What reads the ticket's tensors, and some of its weights, on the device of the data."""
+    device = bench.split.test.images.device
+    return fitted.ticket.reading(device), {n: t.to(device) for n, t in weights.items()}
 
 
 def stage_of(bench: Bench[TicketExperiment], trial: Trial) -> str:

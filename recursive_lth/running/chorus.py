@@ -10,10 +10,11 @@ from typing import Any
 
 from greenlet import greenlet
 
+from recursive_lth.running.crew import Crew, fit_all, here
 from recursive_lth.running.fit import Fitted, Stop
-from recursive_lth.running.fit_together import Wanted, fit_together
 from recursive_lth.running.job import Bench, Job
 from recursive_lth.running.train import store
+from recursive_lth.running.wanted import Wanted
 from recursive_lth.ticket.ticket import Ticket
 
 
@@ -46,7 +47,8 @@ class Voice:
 class Chorus:
     """Voices, and the trainings that they wait for."""
 
-    def __init__(self) -> None:
+    def __init__(self, crew: Crew = here) -> None:
+        self._crew = crew
         self._ready: deque[tuple[Voice, Fitted | None]] = deque()
 
     def add(self, function: Callable[[], Any]) -> Voice:
@@ -80,7 +82,7 @@ class Chorus:
                     waiting.append((voice, wanted))
             yield
             waiting.sort(key=lambda pair: _standing(pair[1].job))
-            found = fit_together([wanted for _, wanted in waiting], _keep)
+            found = fit_all([wanted for _, wanted in waiting], _keep, self._crew)
             for stages in {id(w.bench.stages): w.bench.stages for _, w in waiting}.values():
                 stages.confirm()
             self._ready.extend(

@@ -27,9 +27,12 @@ class Clock:
     def stop(self) -> None:
         """Count no activity from here on."""
         if self._activity:
-            spent = perf_counter() - self._since
-            self.seconds[self._activity] = self.seconds.get(self._activity, 0.0) + spent
+            self.add(self._activity, perf_counter() - self._since)
         self._activity = ""
+
+    def add(self, activity: str, seconds: float) -> None:
+        """Count seconds that another process has spent."""
+        self.seconds[activity] = self.seconds.get(activity, 0.0) + seconds
 
     @contextmanager
     def inside(self, activity: str) -> Iterator[None]:

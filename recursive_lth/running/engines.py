@@ -5,22 +5,16 @@ from typing import Any
 from recursive_lth.running.job import Bench, Job
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.choice import sparse_layers
-from recursive_lth.training.engine import Engine, can_be_sparse, sparse_engine
-
-
-def engine_for(bench: Bench[Any], ticket: Ticket, job: Job) -> Engine:
-    """The engine of a training.
-
-    Weights that are read through a lens, as coefficients or supermasks are, and tallies of all
-    weights take the dense one. `sparse` makes sparse whatever can be and has lost a weight, `auto`
-    what measures say.
-    """
-    device = bench.batches.images.device
-    return sparse_engine(ticket.architecture, ticket.masks, sparse_of(bench, ticket, job), device)
+from recursive_lth.training.engine import can_be_sparse
 
 
 def sparse_of(bench: Bench[Any], ticket: Ticket, job: Job) -> tuple[str, ...]:
-    """The layers of a training that are computed with their remaining weights alone."""
+    """The layers of a training that are computed with their remaining weights alone.
+
+    Weights that are read through a lens, as coefficients or supermasks are, and tallies of all
+    weights leave all dense. `sparse` makes sparse whatever can be and has lost a weight, `auto`
+    what measures say.
+    """
     architecture, recipe, masks = ticket.architecture, job.recipe, ticket.masks
     if recipe.engine == "dense" or job.lens or job.tallies or not ticket.is_plain:
         return ()

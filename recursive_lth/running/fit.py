@@ -1,6 +1,6 @@
 """One training of one ticket inside a run: looks at validation data, early stop, cost."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -8,10 +8,11 @@ from typing import Any
 from torch import Tensor
 
 from recursive_lth.architecture.cost import training_cost
-from recursive_lth.running.engines import engine_for
+from recursive_lth.running.engines import sparse_of
 from recursive_lth.running.inside import Inside
 from recursive_lth.running.job import Bench, Job, Kept, Row
 from recursive_lth.ticket.ticket import Ticket
+from recursive_lth.training.engine import sparse_engine
 from recursive_lth.training.lens import lens_of
 from recursive_lth.training.loop import Step, training
 
@@ -28,10 +29,22 @@ class Fitted:
     kept: dict[int, Kept] = field(default_factory=dict)  # by step
     best: dict[str, Tensor] = field(default_factory=dict)
     tally: dict[str, Tensor] = field(default_factory=dict)
+    tested: dict[str, float] = field(default_factory=dict)  # "end" and "best", where asked for
     seconds: float = 0.0
 
 
 Stop = Callable[[list[Row], Step], bool]
+
+
+@dataclass(frozen=True)
+class EndsAt:
+    """A `Stop` at the first look at or after a step."""
+
+    step: int
+
+    def __call__(self, rows: list[Row], step: Step) -> bool:
+        """True iff the step is reached."""
+        return step.number >= self.step
 
 
 def marks_of(bench: Bench[Any], job: Job) -> set[int]:
@@ -40,17 +53,26 @@ def marks_of(bench: Bench[Any], job: Job) -> set[int]:
     return {*(job.marks or range(per_epoch, job.steps, per_epoch)), job.steps}
 
 
-def fit(bench: Bench[Any], ticket: Ticket, job: Job, should_stop: Stop | None = None) -> Fitted:
+def fit(
+    bench: Bench[Any],
+    ticket: Ticket,
+    job: Job,
+    should_stop: Stop | None = None,
+    *,
+    sparse: Sequence[str] | None = None,
+) -> Fitted:
     """Train a ticket to step `job.steps`, from its checkpoint where there is one.
 
-    `should_stop` is asked at every look at the validation data but the last. A training whose
-    validation loss is not finite has diverged and hands back the ticket it was given.
+    `should_stop` is asked at every look at the validation data but the last; `sparse` names the
+    layers that are computed sparse, where that is decided. A training whose validation loss is not
+    finite has diverged and hands back the ticket it was given.
     """
     per_epoch = bench.per_epoch(job.recipe)
     marks = marks_of(bench, job)
     device = bench.batches.images.device
     lens = job.lens or lens_of(ticket, device)
-    engine = engine_for(bench, ticket, job)
+    sparse = sparse_of(bench, ticket, job) if sparse is None else sparse
+    engine = sparse_engine(ticket.architecture, ticket.masks, sparse, device)
     inside = Inside(bench, ticket, job, lens)
     announce(bench, ticket, job)
     began = perf_counter()
@@ -115,5 +137,6 @@ def finish(inside: Inside, *, is_finite: bool, seconds: float) -> Fitted:
         inside.kept,
         inside.best,
         inside.total(),
+        inside.tested() if job.tests else {},
         seconds,
     )

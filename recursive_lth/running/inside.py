@@ -13,7 +13,7 @@ from recursive_lth.running.stages import Checkpoint
 from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.moments import State
 from recursive_lth.ticket.ticket import Ticket
-from recursive_lth.training.evaluate import Evaluation, evaluate
+from recursive_lth.training.evaluate import Evaluation, accuracy, evaluate
 from recursive_lth.training.lens import Lens
 from recursive_lth.training.loop import Step
 
@@ -90,6 +90,23 @@ class Inside:
         """Keep weights and optimizer as they are now."""
         if self._last is not None:
             self.kept[self.step] = Kept(self._last.snapshot(), _on_cpu(self._last.state()))
+
+    def tested(self) -> dict[str, float]:
+        """Accuracies on the test data of the weights as they are now and of the best ones."""
+        if self._last is None:
+            return {}
+        engine, test = self._last.engine, self.bench.split.test
+        sides = {"end": self._last.live}
+        if self.best:
+            device = test.images.device
+            sides["best"] = engine.pack({n: t.to(device) for n, t in self.best.items()})
+        with self.bench.clock.inside("evaluation"):
+            return {
+                side: accuracy(
+                    self.ticket.architecture, self.lens.read(live, None), test, engine.forward
+                )
+                for side, live in sides.items()
+            }
 
     def trained(self) -> Ticket:
         """The ticket with the weights it has now."""

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from torch import Tensor
 
 from recursive_lth.config import AnyExperiment, Training
 from recursive_lth.running.clock import Clock
-from recursive_lth.running.progress import Meter
+from recursive_lth.running.progress import Told
 from recursive_lth.running.stages import Stages
 from recursive_lth.ticket.moments import State
 from recursive_lth.training.batches import Batches
@@ -23,6 +24,15 @@ E = TypeVar("E", bound=AnyExperiment)
 
 
 @dataclass(frozen=True)
+class Source(Generic[E]):
+    """Where a bench comes from, so that another process can set up the same."""
+
+    experiment: E
+    data_dir: Path | None
+    device: str
+
+
+@dataclass(frozen=True)
 class Bench(Generic[E]):
     """What every training of a run shares."""
 
@@ -30,10 +40,11 @@ class Bench(Generic[E]):
     split: Split
     batches: Batches
     stages: Stages
-    meter: Meter
+    meter: Told
     clock: Clock
     choices: Choices = field(default_factory=Choices)  # of engines, by layer
     perform: "Perform | None" = None  # trains in place of `fit`, together with others
+    source: Source[E] | None = None  # None: its trainings stay in this process
 
     def per_epoch(self, recipe: Training) -> int:
         """The steps of one epoch."""
@@ -47,8 +58,8 @@ class Job:
     `labels` stand in every row of its curve, `place` is told to the watcher. The validation data
     are looked at after each epoch, or at the `marks` alone (numbers of steps). The training begins
     at step `start` with the optimizer's `state` there. `keep_at` asks for copies of weights and
-    optimizer after these steps, `keeps_best` for the weights of least validation loss, and
-    `tallies` for the sum of -w * g.
+    optimizer after these steps, `keeps_best` for the weights of least validation loss, `tallies`
+    for the sum of -w * g, and `tests` for accuracies on the test data, at the end and of the best.
     """
 
     name: str
@@ -64,6 +75,7 @@ class Job:
     keeps_best: bool = False
     keeps_end: bool = False  # weights and optimizer at the last step too
     tallies: bool = False
+    tests: bool = False
     is_restartable: bool = True  # leaves checkpoints; False where `should_stop` remembers
     lens: Lens | None = None
 

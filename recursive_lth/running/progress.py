@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 SECONDS_BETWEEN = 0.2
 
@@ -27,6 +27,17 @@ class Progress:
 
 
 Watch = Callable[[Any], None]
+
+
+class Told(Protocol):
+    """What a training tells of itself to."""
+
+    def begin(self, part: int, **changes: Any) -> None: ...
+
+    @property
+    def is_due(self) -> bool: ...
+    def trained(self, epochs: float, /) -> None: ...
+    def tell(self, *, ahead: float = 0.0, **changes: Any) -> None: ...
 
 
 class Meter:

@@ -33,11 +33,15 @@ class Checkpoint:
 
 
 class Stages:
-    """The stages of the generation in hand, in one folder."""
+    """The stages of the generation in hand, in one folder.
 
-    def __init__(self, folder: Path) -> None:
+    Its owner, the run, finishes or drops what a kill left half done; others leave checkpoints.
+    """
+
+    def __init__(self, folder: Path, *, is_owner: bool = True) -> None:
         self.folder = folder
-        self._settle()
+        if is_owner:
+            self._settle()
 
     def recall(self, name: str) -> tuple[Ticket, dict[str, Any]] | None:
         """Ticket and record of a finished stage; None where it is not there, or is damaged.

@@ -33,6 +33,7 @@ def store(bench: Bench[Any], job: Job, fitted: Fitted, *, is_alone: bool = True)
             "cost": fitted.cost,
             "is_diverged": fitted.is_diverged,
             "groups": sorted(groups),
+            "tested": fitted.tested,
             "seconds": fitted.seconds,
         }
         bench.stages.store(job.name, fitted.ticket, record, is_alone=is_alone)
@@ -55,6 +56,7 @@ def _recall(bench: Bench[Any], job: Job) -> Fitted | None:
         take_kept(found),
         found.get("best", {}),
         found.get("tally", {}),
+        record.get("tested", {}),
         record["seconds"],
     )
 

@@ -65,6 +65,19 @@ def evaluate(
     return Evaluation(accuracy, loss, min(calibrated, loss), temperature, len(samples))
 
 
+def accuracy(
+    architecture: Architecture,
+    weights: Mapping[str, Tensor],
+    samples: Samples,
+    forward: Forward | None = None,
+) -> float:
+    """The share of these samples that a network tells right; 0 where its logits are not finite."""
+    logits = logits_of(architecture, weights, samples.images, forward)
+    if not bool(logits.isfinite().all()):
+        return 0.0
+    return float((logits.argmax(1) == samples.labels).double().mean())
+
+
 def best_temperature(logits: Tensor, labels: Tensor) -> float:
     """The temperature of least cross-entropy (Guo et al. 2017, arXiv 1706.04599), within 0.05-20.
 

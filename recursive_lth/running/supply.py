@@ -1,0 +1,63 @@
+"""The data of trainings, loaded, cut and laid out once for all that share them."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recursive_lth.config import Data, Training
+from recursive_lth.training.batches import Batches
+from recursive_lth.training.datasets import Dataset, load
+from recursive_lth.training.split import Split, of_classes, split
+
+
+class Supply:
+    """Data sets, splits and batches on one device, made at first need.
+
+    Of the splits the `most` used last are kept, where a number is given.
+    """
+
+    def __init__(
+        self, data_dir: Path | None, device: torch.device, *, most: int | None = None
+    ) -> None:
+        self.data_dir, self.device, self._most = data_dir, device, most
+        self._datasets: dict[str, Dataset] = {}
+        self._splits: dict[tuple[Data, int], Split] = {}
+        self._batches: dict[tuple[Any, ...], Batches] = {}
+
+    def whole(self, data: Data) -> Dataset:
+        """The data set with all of its classes."""
+        if data.name not in self._datasets:
+            self._datasets[data.name] = load(data.name, self.data_dir)
+        return self._datasets[data.name]
+
+    def dataset(self, data: Data) -> Dataset:
+        """The data set, with the classes asked for."""
+        return of_classes(self.whole(data), data.classes) if data.classes else self.whole(data)
+
+    def split(self, data: Data, seed: int) -> Split:
+        """The parts of a data set, cut by seed, on the device."""
+        found = self._splits.pop((data, seed), None)
+        found = found or split(self.whole(data), data, seed, self.device)
+        self._splits[data, seed] = found
+        while self._most is not None and len(self._splits) > self._most:
+            self._drop(next(iter(self._splits)))
+        return found
+
+    def batches(self, data: Data, seed: int, recipe: Training) -> Batches:
+        """The training part as a recipe draws from it."""
+        key = (data, seed, recipe.shift, recipe.crop, recipe.flip)
+        parts = self.split(data, seed)
+        if key not in self._batches:
+            self._batches[key] = Batches(parts.train, parts.black, recipe)
+        return self._batches[key]
+
+    def forget(self) -> None:
+        """Free splits and batches."""
+        self._splits.clear()
+        self._batches.clear()
+
+    def _drop(self, key: tuple[Data, int]) -> None:
+        del self._splits[key]
+        for laid in [laid for laid in self._batches if laid[:2] == key]:
+            del self._batches[laid]

@@ -1,0 +1,97 @@
+"""Trainings that are waited for, and which of them can train as one program."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from recursive_lth.running.engines import sparse_of
+from recursive_lth.running.fit import EndsAt, Stop
+from recursive_lth.running.job import Bench, Job
+from recursive_lth.ticket.ticket import Ticket
+from recursive_lth.training.together import Member
+
+MOST_WORK = 4_000_000  # multiply-adds of a member's batch: above, dense products fill the machine
+MOST_MEMBERS = 8  # more gain little, and fewer companies than workers would leave some idle
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A training that somebody waits for: the arguments of `fit`."""
+
+    bench: Bench[Any]
+    ticket: Ticket
+    job: Job
+    should_stop: Stop | None = None
+
+    @property
+    def member(self) -> Member:
+        """It as one of a population."""
+        bench, ticket, job = self.bench, self.ticket, self.job
+        return Member(
+            ticket.architecture,
+            ticket.weights,
+            ticket.masks,
+            bench.batches,
+            job.recipe,
+            job.steps,
+            job.seed,
+            job.start,
+            job.state,
+        )
+
+    @property
+    def is_portable(self) -> bool:
+        """True iff another process can do it: functions of this one stay here."""
+        stops = self.should_stop is None or isinstance(self.should_stop, EndsAt)
+        return stops and self.job.lens is None and self.bench.source is not None
+
+
+@dataclass(frozen=True)
+class Company:
+    """Trainings that go as one program, or a single one; its `sparse` layers are decided."""
+
+    members: tuple[Wanted, ...]
+    sparse: tuple[str, ...]
+
+
+def companies(wanted: Sequence[Wanted]) -> list[Company]:
+    """What is wanted, each once, in companies of at most `MOST_MEMBERS` of about equal size.
+
+    They depend on what is wanted alone, not on who is there to do it: a company's bits are its
+    own.
+    """
+    single = {each.job.name: each for each in wanted}
+    groups: dict[Any, list[Wanted]] = {}
+    for name, each in single.items():
+        sparse = sparse_of(each.bench, each.ticket, each.job)
+        kind = _kind(each) if len(single) > 1 else None
+        groups.setdefault((name if kind is None else kind, sparse), []).append(each)
+    return [
+        Company(tuple(some), sparse)
+        for (_, sparse), members in groups.items()
+        for some in _parts(members)
+    ]
+
+
+def _kind(wanted: Wanted) -> tuple[Any, ...] | None:
+    """What those have in common who train as one; None for one that trains alone.
+
+    One whose weights are read through a lens or tallied does, one that has begun alone, and one
+    with so much work that company would slow it down.
+    """
+    bench, ticket, job = wanted.bench, wanted.ticket, wanted.job
+    batch_size = min(job.recipe.batch_size, len(bench.batches))
+    is_heavy = ticket.cost.remaining_multiply_adds * batch_size > MOST_WORK
+    if is_heavy or job.lens or job.tallies or not ticket.is_plain:
+        return None
+    if bench.stages.load_checkpoint(job.name) is not None:
+        return None
+    return wanted.member.company
+
+
+def _parts(members: Sequence[Wanted]) -> list[Sequence[Wanted]]:
+    """As few parts as may be, in order, whose sizes differ by at most one."""
+    count = -(-len(members) // MOST_MEMBERS)
+    ends = [round(i * len(members) / count) for i in range(count + 1)]
+    return [members[low:high] for low, high in pairwise(ends)]

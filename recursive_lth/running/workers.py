@@ -1,0 +1,153 @@
+"""Workers: processes beside this one, or machines of a cluster, that do trainings for a run.
+
+What is trained where changes no bit: companies are formed before, each pins its own number of
+threads, and results are taken as they come but used in their order. A killed worker's errand is
+done again by another; one that has killed several is given up.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from recursive_lth.errors import InputError
+from recursive_lth.running.crew import Crew, Done, fit_here, here
+from recursive_lth.running.errand import Brought, Errand, errand_of, perform
+from recursive_lth.running.wanted import Company
+
+MOST_KILLED = 3  # workers that one errand may take down
+TOPIC = "recursive-lth"
+SECONDS_BETWEEN = 0.5
+SECONDS_TO_ANSWER = 10
+ADDRESSES = ("tcp://", "tls://", "ucx://")
+
+
+@contextmanager
+def crew_of(workers: str) -> Iterator[Crew]:
+    """The crew that `--workers` names: "1" is this process, "4" as many more, tcp://... a cluster.
+
+    Raises `InputError` where it is neither a number nor an address, or nobody answers there.
+    """
+    if workers == "1":
+        yield here
+        return
+    is_address = workers.startswith(ADDRESSES)
+    if not is_address and not (workers.isdecimal() and 1 < int(workers) <= 1024):
+        raise InputError(
+            f"--workers takes a number from 1 on or a Dask scheduler's address such as "
+            f"tcp://127.0.0.1:8786, got {workers!r}"
+        )
+    import dask
+    from distributed import Client, LocalCluster
+
+    quiet = {
+        "distributed.scheduler.allowed-failures": MOST_KILLED,
+        "distributed.admin.large-graph-warning-threshold": "1GiB",
+        "distributed.worker.memory.terminate": False,
+        "distributed.worker.memory.pause": False,
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.target": False,
+    }
+    with dask.config.set(quiet):
+        try:
+            cluster = None if is_address else LocalCluster(
+                n_workers=int(workers), threads_per_worker=1, processes=True,
+                host="127.0.0.1", dashboard_address=None, silence_logs=logging.CRITICAL,
+            )  # fmt: skip
+            client = Client(cluster or workers, timeout=SECONDS_TO_ANSWER, set_as_default=False)
+        except OSError:
+            raise InputError(
+                f"no Dask scheduler answers at {workers}: start one with `dask scheduler`"
+            ) from None
+        try:
+            yield _Dask(client)
+        finally:
+            client.close()
+            if cluster is not None:
+                cluster.close()
+
+
+class _Dask:
+    """A crew of Dask workers; what cannot travel is done here meanwhile."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._news: deque[tuple[str, float, dict[str, Any]]] = deque()
+        client.subscribe_topic(TOPIC, lambda event: self._news.append(event[1]))
+
+    def __call__(self, some: Sequence[Company], done: Done) -> None:
+        """Hand out what can travel, do the rest here, and take what comes back."""
+        away: dict[Any, Company] = {}
+        try:
+            for company in some:
+                if all(one.is_portable for one in company.members):
+                    away[self._client.submit(_travel, errand_of(company), pure=False)] = company
+            for company in some:
+                if company not in away.values():
+                    done(company, fit_here(company))
+            self._gather(away, done)
+        except BaseException:
+            self._client.cancel(list(away), force=True)
+            raise
+
+    def _gather(self, away: dict[Any, Company], done: Done) -> None:
+        from distributed import wait
+
+        waiting, ahead = dict(away), dict[str, float]()
+        while waiting:
+            try:
+                with self._client.as_current():
+                    wait(list(waiting), timeout=SECONDS_BETWEEN, return_when="FIRST_COMPLETED")
+            except TimeoutError:
+                self._tell(next(iter(waiting.values())), ahead)
+                continue
+            for future in [f for f in waiting if f.done()]:
+                company = waiting.pop(future)
+                ahead.pop(future.key, None)
+                brought = _result(future, company)
+                _count(company, brought)
+                done(company, brought.fits)
+
+    def _tell(self, company: Company, ahead: dict[str, float]) -> None:
+        """Tell the run's watcher what the workers have told."""
+        changes: dict[str, Any] = {}
+        while self._news:
+            name, epochs, what = self._news.popleft()
+            ahead[name] = epochs
+            changes |= what
+        if changes:
+            company.members[0].bench.meter.tell(ahead=sum(ahead.values()), **changes)
+
+
+def _travel(errand: Errand) -> Brought:
+    """Runs in the worker."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    key = worker.get_current_task()
+    return perform(errand, lambda ahead, what: worker.log_event(TOPIC, (key, ahead, what)))
+
+
+def _result(future: Any, company: Company) -> Brought:
+    """What a future has brought. Raises what was raised there, `InputError` for a killer."""
+    from distributed.scheduler import KilledWorker
+
+    try:
+        brought: Brought = future.result()
+    except KilledWorker:
+        names = ", ".join(one.job.name for one in company.members)
+        raise InputError(
+            f"{names} has killed {MOST_KILLED + 1} workers, probably for want of memory: "
+            "use fewer --workers, or a smaller network or batch"
+        ) from None
+    return brought
+
+
+def _count(company: Company, brought: Brought) -> None:
+    """Book the epochs and seconds of others as the run's own."""
+    bench = company.members[0].bench
+    for activity, seconds in brought.seconds.items():
+        bench.clock.add(activity, seconds)
+    for one, fitted in zip(company.members, brought.fits, strict=True):
+        bench.meter.trained(fitted.steps / one.bench.per_epoch(one.job.recipe))

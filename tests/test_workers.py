@@ -1,0 +1,46 @@
+"""Workers change nothing but the time: the same bits with one, two and four, and after kills."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lottery_runs import small
+
+from recursive_lth.config import TicketExperiment
+from recursive_lth.errors import InputError
+from recursive_lth.lottery.run import prune
+from recursive_lth.running import workers as workers_module
+from recursive_lth.running.workers import crew_of
+
+SETTINGS = (
+    "tickets.replicates=2",
+    'tickets.controls=["reinit","shuffled_mask"]',
+    "training.engine=dense",
+)
+
+
+def lines_of(experiment: TicketExperiment, out: Path, workers: str) -> list[dict[str, Any]]:
+    """A run's lines as they are stored, but for seconds."""
+    list(prune(experiment, out=out, device="cpu", workers=workers))
+    stored = prune(experiment, out=out, device="cpu")
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in stored]
+
+
+def test_two_workers_find_the_bits_of_one(tmp_path: Path) -> None:
+    experiment = small(*SETTINGS)
+    alone = lines_of(experiment, tmp_path / "one", "1")
+    assert lines_of(experiment, tmp_path / "two", "2") == alone
+    names = [{p.name for p in (tmp_path / x).rglob("*.safetensors")} for x in ("one", "two")]
+    assert names[0] == names[1]
+
+
+@pytest.mark.parametrize("workers", ["0", "two", "-1", "2.5", "1025", ""])
+def test_what_is_no_number_of_workers_is_refused(workers: str) -> None:
+    with pytest.raises(InputError, match="--workers takes a number"), crew_of(workers):
+        pass
+
+
+def test_an_address_where_nobody_answers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers_module, "SECONDS_TO_ANSWER", 1)
+    with pytest.raises(InputError, match="no Dask scheduler answers"), crew_of("tcp://127.0.0.1:9"):
+        pass
