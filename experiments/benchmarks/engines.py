@@ -200,7 +200,11 @@ def figure_of(rows: Sequence[Any]) -> str:
         axes.set_title("Times as fast as masked dense training, two threads")
         axes.set_xlabel("whole training steps, a network: median of 9 turns, and their range")
 
-    svg = draw_svg("speed of engines", 860, 60 + 21 * len(shown), paint)
+    return figure_on_paper(draw_svg("speed of engines", 860, 60 + 21 * len(shown), paint))
+
+
+def figure_on_paper(svg: str) -> str:
+    """The figure before a light ground, for a page that may be dark."""
     begin = svg.index(">") + 1
     return f'{svg[:begin]}<rect width="100%" height="100%" fill="{LIGHT["paper"]}"/>{svg[begin:]}'
 
