@@ -12,6 +12,8 @@ from recursive_lth.running.progress import Watch
 from recursive_lth.running.run_folder import run_folder as run_folder_in
 from recursive_lth.search import run
 from recursive_lth.search.generation import Generation
+from recursive_lth.search.policies.catalogue import with_policy
+from recursive_lth.search.policies.past import Policy
 
 
 def grow(
@@ -22,16 +24,26 @@ def grow(
     device: str = "auto",
     resume: Literal["auto", "never", "must"] = "auto",
     watch: Watch | None = None,
+    policy: Policy | None = None,
 ) -> Iterator[Generation]:
     """The generations of a run, each as soon as it is judged; at the end its report is written.
 
     A run that was stopped goes on where it stopped, and a finished one only hands out what it
     found, unless `resume` is "never"; "must" refuses to begin a new one. `watch` is called with
-    the progress within a generation. Raises `InputError` for what the experiment or the data
+    the progress within a generation. `policy` is one of your own, a function from `Past` to a
+    `Proposal` or None (`search.policies.past`), recorded as `python:` and its name: a run goes on
+    only with the same again. Raises `InputError` for what the experiment or the data
     lack, `DamagedFileError` for a file of the run that is not what was written.
     """
+    experiment = with_policy(experiment, policy)
     yield from run.grow(
-        experiment, data_dir=data_dir, out=out, device=device, resume=resume, watch=watch
+        experiment,
+        data_dir=data_dir,
+        out=out,
+        device=device,
+        resume=resume,
+        watch=watch,
+        policy=policy,
     )
     folder = run_folder(experiment, out)
     report, summary = folder / "report.html", folder / "summary.json"
@@ -70,6 +82,10 @@ def prune(
         write_tickets_report(folder)
 
 
-def run_folder(experiment: AnyExperiment, out: Path = Path("runs")) -> Path:
-    """The folder that this experiment's run has, there or not."""
+def run_folder(
+    experiment: AnyExperiment, out: Path = Path("runs"), *, policy: Policy | None = None
+) -> Path:
+    """The folder that this experiment's run has, there or not; `policy` as given to `grow`."""
+    if isinstance(experiment, Experiment):
+        experiment = with_policy(experiment, policy)
     return run_folder_in(experiment, out).path

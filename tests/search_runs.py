@@ -18,6 +18,7 @@ from recursive_lth import seeds
 from recursive_lth.architecture.zoo import mlp
 from recursive_lth.config import Experiment, GrowthStep, Space
 from recursive_lth.config_file import experiment_from, override
+from recursive_lth.growth.gradient_gain import GradientGain
 from recursive_lth.running.clock import Clock
 from recursive_lth.running.job import Bench
 from recursive_lth.running.progress import Meter, Watch
@@ -26,7 +27,7 @@ from recursive_lth.running.stages import Stages
 from recursive_lth.search.controller import generations
 from recursive_lth.search.generation import Candidate, Generation, Status
 from recursive_lth.search.plan import planned_epochs, start_architecture
-from recursive_lth.search.policy import Past
+from recursive_lth.search.policies.past import Ground, Past
 from recursive_lth.search.run import grow
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.batches import Batches
@@ -155,6 +156,7 @@ def tried(
         "training_cost": 10,
         "training_steps": 10,
         "reason": "",
+        "sizes": {"weights": 100 + 10 * number, "multiply_adds": 1000 + 50 * number},
     }
     return Candidate(**known | changes)
 
@@ -175,7 +177,17 @@ def past_of(
         generation,
         [[], [], *earlier],
         drawn(4, siblings, 0.01, space),
+        invented_ground(),
     )
+
+
+def invented_ground() -> Ground:
+    """A network with two hidden layers, in which a growth gains by where and how it comes."""
+
+    def weigh(step: GrowthStep) -> GradientGain:
+        return GradientGain(1 + (step.place - 0.6) ** 2 + len(step.operator), 10, 1000)
+
+    return Ground(mlp((1, 2, 2), 2, (3, 4)), weigh)
 
 
 def drawn(generation: int, count: int, scale: float, space: Space) -> list[Candidate]:

@@ -24,7 +24,7 @@ from recursive_lth.running.fit import Fitted, fit
 from recursive_lth.running.job import Bench, Job
 from recursive_lth.search import judge as module
 from recursive_lth.search.judge import CERTIFIED_SAMPLES, Seedling, choose
-from recursive_lth.search.policy import Past, Proposal
+from recursive_lth.search.policies.past import Past, Proposal
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.batches import Batch, Batches
 from recursive_lth.training.evaluate import Evaluation, evaluate
@@ -45,7 +45,7 @@ def first_ticket(settings: tuple[str, ...] = ()) -> Ticket:
 
 
 @pytest.fixture
-def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scripted:
+def judged(tmp_path: Path) -> Scripted:
     """`choose` for the first winning ticket, with these proposals in turn."""
 
     def run(
@@ -60,9 +60,9 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scripted:
             place = max(0, len(past.siblings) - 1)
             return Proposal(steps[place], is_final, is_hopeless) if place < len(steps) else None
 
-        monkeypatch.setattr(module, "POLICIES", {"scripted": scripted})
-        experiment = small("growth.policy=scripted", "growth.candidates=9", *settings)
-        return choose(bench_of(experiment, tmp_path / folder), first_ticket(settings), 2, [])
+        experiment = small("growth.policy=python:scripted", "growth.candidates=9", *settings)
+        bench = bench_of(experiment, tmp_path / folder)
+        return choose(bench, first_ticket(settings), 2, [], own=scripted)
 
     return run
 

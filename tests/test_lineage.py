@@ -20,7 +20,8 @@ from recursive_lth.search.lineage import (
     tickets,
     tree,
 )
-from recursive_lth.search.policy import POLICIES, Past, Proposal
+from recursive_lth.search.policies.catalogue import POLICIES
+from recursive_lth.search.policies.past import Past, Proposal
 
 # 2 was rejected, so 3 grows from 1; 4 was rejected
 BRANCHED = [
@@ -146,7 +147,7 @@ def test_a_run_tells_its_policy_of_all_that_was_tried(
         heard.append(past)
         return POLICIES["random"](past)
 
-    monkeypatch.setattr(judge, "POLICIES", {"random": listening})
+    monkeypatch.setattr(judge, "policy_of", lambda experiment, own: listening)
     experiment = small("acceptance.max_density=0.1", "budget.generations=4")
     line = [turn for turn, _ in whole(bench_of(experiment, tmp_path))]
     assert not any(turn.accepted for turn in line[1:])

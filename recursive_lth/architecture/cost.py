@@ -8,11 +8,13 @@ for the gradient of the inputs, one for that of the weights. Evaluation is not c
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 from recursive_lth.architecture.graph import STATISTICS, Architecture
 from recursive_lth.errors import InputError
 
 FORWARDS_IN_A_STEP = 3
+BYTES = 4  # of a float32
 
 
 @dataclass(frozen=True)
@@ -76,3 +78,19 @@ def cost(architecture: Architecture, remaining: Mapping[str, int] | None = None)
 def training_cost(remaining_multiply_adds: int, samples: int) -> int:
     """Multiply-adds of training on so many samples (each pass over a sample counts anew)."""
     return FORWARDS_IN_A_STEP * remaining_multiply_adds * samples
+
+
+def training_memory(architecture: Architecture, *, batch: int, moments: int) -> int:
+    """About how many bytes a training of the dense network holds, all in float32.
+
+    Every parameter with its gradient and `moments` tensors of the optimizer's, the norms'
+    statistics, and the output of every layer for a batch, which the backward pass reads again. An
+    estimate: it knows no workspace of a library, nor outputs that are computed in place.
+    """
+    entries = {name: size(architecture, name) for name in architecture.tensors}
+    held = [
+        n if name.rpartition(".")[2] in STATISTICS else (2 + moments) * n
+        for name, n in entries.items()
+    ]
+    outputs = sum(prod(shape) for shape in architecture.shapes.values())
+    return BYTES * (sum(held) + batch * outputs)

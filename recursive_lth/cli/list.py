@@ -13,6 +13,7 @@ from recursive_lth.growth.catalogue import BIRTHS, GROWTHS
 from recursive_lth.report.record import command_of, read_run
 from recursive_lth.report.table import Table
 from recursive_lth.report.tickets_record import read_tickets
+from recursive_lth.search.policies.words import POLICY_WORDS
 
 EXAMPLES = """Examples:
   recursive-lth list
@@ -28,12 +29,13 @@ IMPORTED = {
 
 
 def list_all(*, out: Out = Path("runs"), json: Json = False, debug: Debug = False) -> None:
-    """List experiments, search spaces, networks, growths, data sets, and the runs in --out."""
+    """List experiments, spaces, networks, growths, policies, data sets, and the runs in --out."""
     found = {
         "experiments": _experiments(),
         "search_spaces": _spaces(),
         "architectures": {**_architectures(), **IMPORTED},
         "growth": _growths(),
+        "policies": dict(POLICY_WORDS),
         "data": {**shelf.DATA_SETS, "FILE.npz": OWN_DATA},
         "runs": {str(folder): _state(folder) for folder in run_folders(out)},
     }

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from recursive_lth.config.checks import within
+from recursive_lth.config.checks import one_of, within
 from recursive_lth.errors import InputError
 
 
@@ -26,7 +26,12 @@ class GrowthStep:
 
 @dataclass(frozen=True)
 class Space:
-    """What a search may grow: lists of names and [low, high] intervals, the same at any depth."""
+    """What a search may grow: lists of names and [low, high] intervals, the same at any depth.
+
+    The limits, 0 for none, bound the network right after growth: parameters and multiply-adds of
+    one sample that remain, layers with weights on the longest path, bytes that training takes
+    (`architecture.cost.training_memory`). A growth beyond them is not trained.
+    """
 
     description: str = ""
     operator: tuple[str, ...] = ("widen", "deepen")
@@ -35,8 +40,14 @@ class Space:
     initialisation: tuple[str, ...] = ("preserving",)
     mask: tuple[str, ...] = ("dense",)
     density: tuple[float, float] = (0.1, 0.1)  # of new weights under mask "random"
+    max_parameters: int = 0
+    max_multiply_adds: int = 0
+    max_depth: int = 0
+    max_memory: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("max_parameters", "max_multiply_adds", "max_depth", "max_memory"):
+            within(f"space.{name}", getattr(self, name), 0, math.inf)
         for name in ("operator", "initialisation", "mask"):
             if not getattr(self, name):
                 raise InputError(f"space.{name} must name at least one choice")
@@ -55,27 +66,43 @@ class Space:
 class Growth:
     """Who decides how to grow, from how many candidates, and how long they train.
 
+    `objectives` are what the search is after, out of `gain` (of calibrated validation loss),
+    `multiply_adds` and `weights` that remain. `trigger` says when the training after a growth is
+    over: it reads the curve, and `epochs` is then the most. `plateau` waits for `trigger_patience`
+    looks at the validation data without an improvement by `trigger_threshold` of the loss.
     `optimizer` says what becomes of the optimizer's state from one training of a lineage to the
     next, through growth and pruning: each may begin with a fresh one, or carry it.
     """
 
     policy: str = "tpe"
     space: str = "mlp"  # a name in search_spaces/ or a file; its content becomes [space]
+    objectives: tuple[str, ...] = ("gain",)
     candidates: int = 4  # besides not growing
     random_candidates: int = 6  # so many are drawn at random before a model of the past guides
     judge_epochs: float = 1.0
     rungs: int = 2  # a candidate is compared with earlier ones so many times on its way
     epochs: float = 3.0  # training of the chosen one
+    trigger: str = "fixed"
+    trigger_patience: int = 3
+    trigger_threshold: float = 0.001
     optimizer: str = "reset"
     warmup_epochs: float = 0.5  # carry_warmup: new weights reach their whole learning rate
     schedule: tuple[GrowthStep, ...] = ()  # policy "fixed": these in turn
 
     def __post_init__(self) -> None:
+        for name in self.objectives:
+            one_of("growth.objectives", name, ("gain", "multiply_adds", "weights"))
+        if "gain" not in self.objectives or len(set(self.objectives)) < len(self.objectives):
+            raise InputError(
+                f"growth.objectives must hold gain, and nothing twice, got {list(self.objectives)}"
+            )
         within("growth.candidates", self.candidates, 1, 10_000)
         within("growth.random_candidates", self.random_candidates, 1, 10_000)
         within("growth.judge_epochs", self.judge_epochs, 0, math.inf, open_low=True)
         within("growth.rungs", self.rungs, 1, 1000)
         within("growth.epochs", self.epochs, 0, math.inf, open_low=True)
+        within("growth.trigger_patience", self.trigger_patience, 1, 10_000)
+        within("growth.trigger_threshold", self.trigger_threshold, 0, 1)
         within("growth.warmup_epochs", self.warmup_epochs, 0, math.inf, open_low=True)
         if (self.policy == "fixed") != bool(self.schedule):
             raise InputError(

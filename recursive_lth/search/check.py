@@ -1,5 +1,7 @@
 """Can an experiment of recursive growth be run as it stands? Asked before anything is written."""
 
+from dataclasses import asdict
+
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.config import Experiment, Growth, GrowthStep, Space
 from recursive_lth.errors import InputError
@@ -9,9 +11,14 @@ from recursive_lth.growth.operators import COMPOUNDS, OPERATORS, PLACES
 from recursive_lth.growth.optimizer import INHERIT
 from recursive_lth.pruning.scores import NEEDS_TALLY
 from recursive_lth.running import check
-from recursive_lth.search.policy import POLICIES
+from recursive_lth.search.policies.catalogue import OWN, POLICIES, check_policy
+from recursive_lth.search.triggers import TRIGGERS
 from recursive_lth.training.loop import steps_in
 
+READ_BY = {  # settings of triggers
+    "trigger_patience": ("plateau", "gain_per_cost"),
+    "trigger_threshold": ("plateau",),
+}
 COPYING = ("stretch", "stretch_widen")  # operators whose new layers have models
 
 
@@ -28,12 +35,14 @@ def check_names(experiment: Experiment) -> None:
     operators = {**OPERATORS, **COMPOUNDS}
     births = {PRESERVING: 0} | {n: 0 for known in INITIALISATIONS.values() for n in known}
     more: check.Wanted = [
-        (POLICIES, experiment.growth.policy, "growth.policy"),
+        (TRIGGERS, experiment.growth.trigger, "growth.trigger"),
         (INHERIT, experiment.growth.optimizer, "growth.optimizer"),
         *((operators, name, "space.operator") for name in experiment.space.operator),
         *((births, name, "space.initialisation") for name in experiment.space.initialisation),
         *((MASKS_OF_NEW, name, "space.mask") for name in experiment.space.mask),
     ]
+    if not experiment.growth.policy.startswith(OWN):
+        more.append((POLICIES, experiment.growth.policy, "growth.policy"))
     for step in experiment.growth.schedule:
         more += [
             (operators, step.operator, "growth.schedule operator"),
@@ -65,6 +74,14 @@ def check_growth(experiment: Experiment, start: Architecture) -> None:
         raise InputError(
             "growth.warmup_epochs is read with growth.optimizer=carry_warmup alone: leave it out"
         )
+    check_policy(experiment)
+    for name, value in asdict(Growth()).items():
+        own = getattr(growth, name)
+        if name in READ_BY and own != value and growth.trigger not in READ_BY[name]:
+            raise InputError(
+                f"growth.{name} is read by growth.trigger={' or '.join(READ_BY[name])} alone: "
+                "leave it out"
+            )
     if space.density != Space().density and "random" not in space.mask:
         raise InputError("space.density is that of space.mask random alone: leave it out")
     for step in growth.schedule:

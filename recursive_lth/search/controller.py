@@ -11,6 +11,7 @@ from recursive_lth.growth.optimizer import RESET
 from recursive_lth.pruning.cut import cut
 from recursive_lth.pruning.rewind import rewind, rewind_newborn
 from recursive_lth.running.evidence import gather
+from recursive_lth.running.fit import Stop
 from recursive_lth.running.job import Bench, Job, Row
 from recursive_lth.running.start import brings_weights, first_ticket
 from recursive_lth.running.train import train
@@ -19,6 +20,8 @@ from recursive_lth.search.describe import describe_ticket
 from recursive_lth.search.generation import Generation
 from recursive_lth.search.judge import Seedling, choose
 from recursive_lth.search.lineage import START, last_accepted, rejected_in_a_row
+from recursive_lth.search.policies.past import Policy
+from recursive_lth.search.triggers import stop_rule
 from recursive_lth.ticket.moments import State
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.evaluate import evaluate
@@ -41,12 +44,16 @@ class _Turn:
 
 
 def generations(
-    bench: Bench[Experiment], lineage: Sequence[Generation], load: Callable[[str], Ticket]
+    bench: Bench[Experiment],
+    lineage: Sequence[Generation],
+    load: Callable[[str], Ticket],
+    *,
+    policy: Policy | None = None,
 ) -> Iterator[tuple[Generation, Ticket, list[Row]]]:
     """The generations after those of `lineage`, one by one: its line, its ticket, its curves.
 
-    `load` gives an earlier ticket by digest. The caller stores what is yielded before it asks for
-    more; it ends when the caller or `stop_reason` says so.
+    `load` gives an earlier ticket by digest, `policy` is a user's own. The caller stores what is
+    yielded before it asks for more; it ends when the caller or `stop_reason` says so.
     """
     line = list(lineage)
     while not stop_reason(bench.experiment, line):
@@ -57,7 +64,7 @@ def generations(
             turn, ticket, rows = _start(bench)
         else:
             parent = load(last_accepted(line).digest)
-            turn, ticket, rows = _prune_and_grow(bench, line, parent)
+            turn, ticket, rows = _prune_and_grow(bench, line, parent, policy)
         turn = replace(turn, seconds=perf_counter() - began)
         line.append(turn)
         yield turn, ticket, rows
@@ -100,7 +107,7 @@ def _start(bench: Bench[Experiment]) -> tuple[Generation, Ticket, list[Row]]:
 
 
 def _prune_and_grow(
-    bench: Bench[Experiment], line: Sequence[Generation], parent: Ticket
+    bench: Bench[Experiment], line: Sequence[Generation], parent: Ticket, policy: Policy | None
 ) -> tuple[Generation, Ticket, list[Row]]:
     """A later generation: grow the parent (not yet in generation 1), train it, prune it."""
     experiment, number = bench.experiment, len(line)
@@ -115,7 +122,8 @@ def _prune_and_grow(
             seeds.generator(experiment.seed, "generation", number, "perturb"),
             experiment.start.initialisation,
         )
-        seedling = choose(bench, young, number, [past.candidates for past in line], state=state)
+        earlier = [past.candidates for past in line]
+        seedling = choose(bench, young, number, earlier, state=state, own=policy)
     turn = _Turn(
         replace(seedling.ticket, parent=parent.digest),
         list(seedling.rows),
@@ -125,7 +133,10 @@ def _prune_and_grow(
         new_layers=frozenset(seedling.ticket.architecture.layers) - set(parent.architecture.layers),
     )
     if is_growing:
-        _train(bench, turn, number, "grow", experiment.growth.epochs, keep_at=_rewind_step(bench))
+        start_loss = last_accepted(line).val_calibrated_loss
+        rule = stop_rule(bench, turn.ticket, start_loss=start_loss, overhead=seedling.cost)
+        back, epochs = _rewind_step(bench), experiment.growth.epochs
+        _train(bench, turn, number, "grow", epochs, keep_at=back, should_stop=rule)
     _prune(bench, turn, number)
     operator = seedling.growth["operator"] if seedling.growth else "none"
     return _close(bench, turn, line, operator, seedling), turn.ticket, turn.rows
@@ -163,6 +174,7 @@ def _train(
     recipe: Training | None = None,
     round_: int | None = None,
     keep_at: int | None = None,
+    should_stop: Stop | None = None,
 ) -> None:
     """Train the turn's ticket as a stage: recalled where it was done before a kill."""
     experiment = bench.experiment
@@ -177,14 +189,14 @@ def _train(
         keep_at=() if keep_at is None else (keep_at,),
         keeps_end=_keeps_state(bench),
     )
-    fitted = train(bench, turn.ticket, job)
+    fitted = train(bench, turn.ticket, job, should_stop)
     turn.ticket = fitted.ticket
     if keep_at in fitted.kept:
         turn.ticket = rewind_newborn(
             turn.ticket, fitted.kept[keep_at].weights, generation, new_layers=turn.new_layers
         )
     if _keeps_state(bench) and not fitted.is_diverged:
-        turn.state = fitted.kept[job.steps].state
+        turn.state = fitted.kept[fitted.steps].state
     turn.rows += fitted.rows
     turn.cost += fitted.cost
     turn.steps += fitted.steps

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 from recursive_lth.errors import DamagedFileError
 from recursive_lth.running.run_folder import RunFolder
 
-Status = Literal["chosen", "judged", "stopped", "repeated", "failed"]
+Status = Literal["chosen", "judged", "stopped", "repeated", "failed", "infeasible", "waiting"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,10 @@ class Candidate:
     `loss` is the temperature-calibrated validation loss after the short training, `gain` how much
     lower it is than that of not growing, `rungs` the gain at each rung it reached. `asked` is what
     the policy proposed, `growth` what became of it. One `repeated` comes to the
-    same growth as an earlier one and bears its numbers, at the cost of its birth.
+    same growth as an earlier one and bears its numbers, at the cost of its birth. One `infeasible`
+    breaks a limit of the space and is not trained; one `waiting` is not trained yet and stands in
+    no file. `sizes` are those right after growth and `constraints` by what share they exceed each
+    limit (`search.constraints`); both are empty in lines that were written before they were known.
     """
 
     number: int
@@ -32,10 +35,13 @@ class Candidate:
     training_cost: int
     training_steps: int
     reason: str
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    constraints: Mapping[str, float] = field(default_factory=dict)
 
 
 def _candidate(row: Mapping[str, Any]) -> Candidate:
-    known = {f.name: row[f.name] for f in fields(Candidate)}
+    known = {f.name: row[f.name] for f in fields(Candidate) if f.default_factory is MISSING}
+    known |= {name: row.get(name, {}) for name in ("sizes", "constraints")}
     return Candidate(**known | {"rungs": tuple(row["rungs"])})
 
 

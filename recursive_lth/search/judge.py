@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from recursive_lth import seeds
-from recursive_lth.config import Experiment, Growth, pick
+from recursive_lth.config import Experiment, Growth, GrowthStep, pick
 from recursive_lth.errors import InputError
 from recursive_lth.growth.birth import Batch
 from recursive_lth.growth.certificate import BrokenPromiseError
@@ -20,9 +20,12 @@ from recursive_lth.growth.optimizer import INHERIT, RESET
 from recursive_lth.pruning.spare import spared
 from recursive_lth.running.fit import Fitted, fit
 from recursive_lth.running.job import Bench, Job, Row, rungs_of
+from recursive_lth.search.constraints import sized
 from recursive_lth.search.describe import describe_growth
 from recursive_lth.search.generation import Candidate
-from recursive_lth.search.policy import POLICIES, Past, Proposal
+from recursive_lth.search.policies.catalogue import policy_of
+from recursive_lth.search.policies.gradient import ground_of
+from recursive_lth.search.policies.past import Past, Policy, Proposal
 from recursive_lth.ticket.moments import State
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.loop import steps_in
@@ -64,23 +67,34 @@ def choose(
     earlier: Sequence[Sequence[Candidate]],
     *,
     state: State | None = None,
+    own: Policy | None = None,
 ) -> Seedling:
     """The best growth of `parent` that the policy finds, or `parent` itself trained on.
 
-    `state` is that of the parent's optimizer, for `growth.optimizer` to hand on. A policy whose
-    proposal is final is obeyed without judging. Raises `InputError` where not even training on
-    without growth stays finite.
+    `state` is that of the parent's optimizer, for `growth.optimizer` to hand on; `own` is a user's
+    own policy. One whose proposal is final is obeyed without judging, unless the growth breaks a
+    limit of the space: then the parent goes on as it is. Raises `InputError` where not even
+    training on without growth stays finite.
     """
     growth = bench.experiment.growth
-    policy = pick(POLICIES, growth.policy, "growth.policy")
-    past = Past(bench.experiment, generation, earlier, [])
+    policy = policy_of(bench.experiment, own)
+    ground = ground_of(parent, lambda step: _grow(bench, parent, step, generation), _few(bench))
+    past = Past(bench.experiment, generation, earlier, [], ground)
     proposal = policy(past)
     if proposal is not None and proposal.is_final:
-        sprout = _grow(bench, parent, proposal, generation)
+        sprout = _grow(bench, parent, proposal.step, generation)
+        broken = sized(
+            bench.experiment, replace(_blank(1), asked=asdict(proposal.step)), sprout.ticket
+        )
+        if broken.status == "infeasible":
+            spent = replace(broken, training_cost=sprout.multiply_adds)
+            nothing = Seedling(parent, None, None, (spent,), [], state or {})
+            return replace(nothing, cost=spent.training_cost)
         begun = _handed_on(bench, state, sprout)
         told = describe_growth(parent, sprout, generation), asdict(sprout.certificate)
         return Seedling(sprout.ticket, *told, (), [], begun, sprout.multiply_adds)
-    standing = _Tried(parent.digest, 0, parent, _blank(0), None, [], state or {})
+    unchanged = sized(bench.experiment, _blank(0), parent)
+    standing = _Tried(parent.digest, 0, parent, unchanged, None, [], state or {})
     tried = [_train(bench, standing, generation, lambda gains: False, [])]
     if tried[0].candidate.status == "failed":
         raise InputError(
@@ -134,23 +148,24 @@ def _try(
     """A proposed growth, trained; or the numbers of an earlier candidate that it repeats."""
     blank = replace(_blank(len(tried)), asked=asdict(proposal.step))
     try:
-        sprout = _grow(bench, parent, proposal, generation)
+        sprout = _grow(bench, parent, proposal.step, generation)
     except BrokenPromiseError:
         raise
     except InputError as error:
-        return _Tried("", 0, parent, replace(blank, reason=str(error)), None, [])
+        known = replace(blank, reason=str(error), training_cost=proposal.multiply_adds)
+        return _Tried("", 0, parent, known, None, [])
+    cost = sprout.multiply_adds + proposal.multiply_adds
+    blank = replace(sized(bench.experiment, blank, sprout.ticket), training_cost=cost)
     for other in tried[1:]:
         if other.sprout == sprout.ticket.digest:
-            return _repeat(other, blank, sprout.multiply_adds)
+            return _repeat(other, blank)
+    if blank.status == "infeasible":
+        return _Tried(sprout.ticket.digest, 0, parent, blank, None, [])
     begun = _Tried(
         sprout.ticket.digest,
         _trained(tried),
         sprout.ticket,
-        replace(
-            blank,
-            growth=describe_growth(parent, sprout, generation),
-            training_cost=sprout.multiply_adds,
-        ),
+        replace(blank, growth=describe_growth(parent, sprout, generation)),
         asdict(sprout.certificate),
         [],
         _handed_on(bench, state, sprout),
@@ -158,14 +173,14 @@ def _try(
     return _train(bench, begun, generation, proposal.is_hopeless, tried[0].rows)
 
 
-def _repeat(other: _Tried, blank: Candidate, cost: int) -> _Tried:
-    """The same growth once more, at no cost but that of its birth."""
+def _repeat(other: _Tried, blank: Candidate) -> _Tried:
+    """The same growth once more, at no cost but that of its proposal and birth."""
     candidate = replace(
         other.candidate,
         number=blank.number,
         asked=blank.asked,
         status="repeated" if other.candidate.status == "judged" else other.candidate.status,
-        training_cost=cost,
+        training_cost=blank.training_cost,
         training_steps=0,
         reason=f"the same growth as candidate {other.candidate.number}",
     )
@@ -233,13 +248,19 @@ def _judged(candidate: Candidate, fitted: Fitted, gains: list[float], job: Job) 
     )
 
 
-def _grow(bench: Bench[Experiment], parent: Ticket, proposal: Proposal, generation: int) -> Sprout:
-    seed, few = bench.experiment.seed, bench.split.train
+def _few(bench: Bench[Experiment]) -> Batch:
+    """The samples that certificates and gradients are computed on."""
+    few = bench.split.train
+    return Batch(few.images[:CERTIFIED_SAMPLES].cpu(), few.labels[:CERTIFIED_SAMPLES].cpu())
+
+
+def _grow(bench: Bench[Experiment], parent: Ticket, step: GrowthStep, generation: int) -> Sprout:
+    seed = bench.experiment.seed
     with bench.clock.inside("growth"):
         return grow_any(
             parent,
-            proposal.step,
-            Batch(few.images[:CERTIFIED_SAMPLES].cpu(), few.labels[:CERTIFIED_SAMPLES].cpu()),
+            step,
+            _few(bench),
             generation=generation,
             generator=seeds.generator(seed, "generation", generation, "birth"),  # common to all
             scheme=bench.experiment.start.initialisation,

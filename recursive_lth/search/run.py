@@ -20,6 +20,8 @@ from recursive_lth.search.check import check_fit, check_names, check_pruning
 from recursive_lth.search.controller import generations, stop_reason
 from recursive_lth.search.generation import Generation, read_lineage, write_lineage
 from recursive_lth.search.plan import planned_epochs, start_architecture
+from recursive_lth.search.policies.catalogue import policy_of, with_policy
+from recursive_lth.search.policies.past import Policy
 from recursive_lth.search.summary import summarise
 from recursive_lth.ticket.ticket import Ticket, load_ticket
 from recursive_lth.training import device as devices
@@ -38,16 +40,20 @@ def grow(
     device: str = "auto",
     resume: Resume = "auto",
     watch: Watch | None = None,
+    policy: Policy | None = None,
 ) -> Iterator[Generation]:
     """Recursive ticket growth: yield each generation once its ticket and line are on disk.
 
     A run that was stopped goes on where it stood, with the same bits; a finished one yields its
     stored generations and computes nothing. While it runs, PyTorch's number of threads is pinned
-    to the experiment's. At the end every ticket is evaluated once on the test data and
-    `summary.json` is written.
+    to the experiment's. `policy` is one of the caller's own, in place of the experiment's, and is
+    recorded by its name: a run that goes on needs the same again. At the end every ticket is
+    evaluated once on the test data and `summary.json` is written.
 
     Raises `InputError` where the experiment, data, device or folder cannot be used.
     """
+    experiment = with_policy(experiment, policy)
+    policy_of(experiment, policy)
     check_names(experiment)
     check_pruning(experiment)
     where = devices.choose(device)
@@ -77,7 +83,7 @@ def grow(
             folder.cut_metrics("generation", len(lineage))
             yield from lineage
             for turn, ticket, rows in generations(
-                bench, lineage, lambda digest: _load(folder, digest)
+                bench, lineage, lambda digest: _load(folder, digest), policy=policy
             ):
                 lineage.append(turn)
                 with bench.clock.inside("saving"):

@@ -1,0 +1,42 @@
+"""What a search is after: the values of candidates, comparable from generation to generation."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Literal
+
+from recursive_lth.search.generation import Candidate
+
+Direction = Literal["maximize", "minimize"]
+OBJECTIVES: Mapping[str, Direction] = MappingProxyType(  # and which way is better
+    {"gain": "maximize", "multiply_adds": "minimize", "weights": "minimize"}
+)
+
+Merit = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+def merits(generation: Sequence[Candidate], objectives: Sequence[str]) -> list[Merit]:
+    """For each candidate of one generation the values of its objectives, and the gain at each rung.
+
+    A gain is that over not growing, in units of the generation's largest: gains shrink as a lineage
+    goes on, and early generations would outweigh all later ones. Multiply-adds and weights are
+    those that remain right after growth, relative to the parent's (candidate 0). An infeasible
+    growth is not made, so that its gain is 0, that of not growing. One that is failed or waiting
+    has no values.
+    """
+    unit = max((abs(c.gain) for c in generation if c.gain is not None), default=0.0) or 1.0
+
+    def merit(candidate: Candidate) -> Merit:
+        gain = 0.0 if candidate.status == "infeasible" else candidate.gain
+        if gain is None or candidate.status in {"failed", "waiting"}:
+            return (), ()
+        values = [
+            gain / unit if name == "gain" else _relative(candidate, generation[0], name)
+            for name in objectives
+        ]
+        return tuple(values), tuple(rung / unit for rung in candidate.rungs)
+
+    return [merit(candidate) for candidate in generation]
+
+
+def _relative(candidate: Candidate, parent: Candidate, name: str) -> float:
+    return candidate.sizes[name] / parent.sizes[name]
