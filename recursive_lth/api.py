@@ -23,6 +23,7 @@ def grow(
     out: Path = Path("runs"),
     device: str = "auto",
     resume: Literal["auto", "never", "must"] = "auto",
+    workers: str = "1",
     watch: Watch | None = None,
     policy: Policy | None = None,
 ) -> Iterator[Generation]:
@@ -30,10 +31,12 @@ def grow(
 
     A run that was stopped goes on where it stopped, and a finished one only hands out what it
     found, unless `resume` is "never"; "must" refuses to begin a new one. `watch` is called with
-    the progress within a generation. `policy` is one of your own, a function from `Past` to a
+    the progress within a generation. `workers` is a number of processes that train candidates side
+    by side, or the address of a Dask scheduler; a script that asks for more than one needs the
+    usual `if __name__ == "__main__":`. `policy` is one of your own, a function from `Past` to a
     `Proposal` or None (`search.policies.past`), recorded as `python:` and its name: a run goes on
-    only with the same again. Raises `InputError` for what the experiment or the data
-    lack, `DamagedFileError` for a file of the run that is not what was written.
+    only with the same again. Raises `InputError` for what the experiment or the data lack,
+    `DamagedFileError` for a file of the run that is not what was written.
     """
     experiment = with_policy(experiment, policy)
     yield from run.grow(
@@ -42,6 +45,7 @@ def grow(
         out=out,
         device=device,
         resume=resume,
+        workers=workers,
         watch=watch,
         policy=policy,
     )
@@ -63,9 +67,7 @@ def prune(
 ) -> Iterator[dict[str, Any]]:
     """The line of each network of a run of classic ticket finding, as soon as it is trained.
 
-    Resuming, watching and errors are as for `grow`; `workers` is a number of processes that train
-    side by side, or the address of a Dask scheduler (a script that asks for more than one needs the
-    usual `if __name__ == "__main__":`).
+    Resuming, watching, workers and errors are as for `grow`.
     """
     yield from tickets.prune(
         experiment,

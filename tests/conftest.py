@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from judged import judged, trained  # noqa: F401  fixtures for all
 
 from recursive_lth.growth import gradmax
 

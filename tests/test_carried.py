@@ -15,14 +15,14 @@ from recursive_lth.growth.grow import Sprout
 from recursive_lth.growth.optimizer import INHERIT
 from recursive_lth.running import fit as trained
 from recursive_lth.running import inside
-from recursive_lth.search import judge
 from recursive_lth.search.check import check_names
 from recursive_lth.search.controller import generations
+from recursive_lth.search.judging import birth
 from recursive_lth.ticket.moments import State
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.loop import training
 
-CARRIED = ("growth.optimizer=carry", "budget.generations=2")
+CARRIED = ("growth.optimizer=carry", "budget.generations=2", "growth.rungs=1")
 UNITS = ("pruning.granularity=unit", "pruning.scope=per_layer", "start.hidden=[8, 6]")
 Begun = list[tuple[Architecture, State]]
 
@@ -65,7 +65,7 @@ def test_steps_add_up_through_a_lineage(tmp_path: Path, begun: Begun) -> None:
 
 def test_reset_keeps_nothing(tmp_path: Path, begun: Begun) -> None:
     """Every training begins afresh, and nothing more is written than ever."""
-    whole(bench_of(small("budget.generations=2"), tmp_path / "stages"))
+    whole(bench_of(small("budget.generations=2", "growth.rungs=1"), tmp_path / "stages"))
     assert all(state == {} for _, state in begun)
     assert not list(tmp_path.rglob("*passed-on*"))
 
@@ -115,7 +115,7 @@ def test_a_growth_sees_its_parents_state(tmp_path: Path, monkeypatch: pytest.Mon
         asked.append(state)
         return INHERIT["carry"](state, sprout, warmup)
 
-    monkeypatch.setattr(judge, "INHERIT", {"carry": spied})
+    monkeypatch.setattr(birth, "INHERIT", {"carry": spied})
     bench = bench_of(small(*CARRIED), tmp_path / "stages")
     turns = whole(bench)
     parent = turns[1][1]

@@ -2,87 +2,28 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import torch
-from search_runs import BATCH, PER_EPOCH, bench_of, small, whole
+from judged import DEEPEN, MELT, WIDEN, WIDER, Scripted, all_stop, first_ticket, statuses
+from search_runs import BATCH, PER_EPOCH, bench_of, small
 from torch import Generator, Tensor
 
-from recursive_lth.config import Experiment, GrowthStep
+from recursive_lth.config import GrowthStep
 from recursive_lth.errors import InputError
 from recursive_lth.growth.certificate import BrokenPromiseError
 from recursive_lth.growth.compound import grow_any as real_grow
 from recursive_lth.growth.grow import Sprout
 from recursive_lth.running import inside as insides
-from recursive_lth.running.fit import Fitted, fit
-from recursive_lth.running.job import Bench, Job
-from recursive_lth.search import judge as module
-from recursive_lth.search.judge import CERTIFIED_SAMPLES, Seedling, choose
-from recursive_lth.search.policies.past import Past, Proposal
+from recursive_lth.running.job import Job
+from recursive_lth.search.judging import birth
+from recursive_lth.search.judging.birth import CERTIFIED_SAMPLES
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.batches import Batch, Batches
 from recursive_lth.training.evaluate import Evaluation, evaluate
-
-WIDEN = GrowthStep("widen", 0.1, 0.5)
-WIDER = GrowthStep("widen", 0.1, 1.0)
-DEEPEN = GrowthStep("deepen", 0.1)
-MELT = GrowthStep("melt")
-Scripted = Callable[..., Seedling]
-
-
-@lru_cache
-def first_ticket(settings: tuple[str, ...] = ()) -> Ticket:
-    """The first winning ticket of the small run: 178 of its 444 weights remain."""
-    with TemporaryDirectory() as folder:
-        bench = bench_of(small("budget.generations=1", *settings), Path(folder))
-        return whole(bench)[-1][1]
-
-
-@pytest.fixture
-def judged(tmp_path: Path) -> Scripted:
-    """`choose` for the first winning ticket, with these proposals in turn."""
-
-    def run(
-        *steps: GrowthStep,
-        settings: tuple[str, ...] = (),
-        folder: str = "stages",
-        is_final: bool = False,
-        is_hopeless: Callable[[Sequence[float]], bool] = lambda gains: False,
-    ) -> Seedling:
-        def scripted(past: Past) -> Proposal | None:
-            assert [c.number for c in past.siblings] == list(range(len(past.siblings)))
-            place = max(0, len(past.siblings) - 1)
-            return Proposal(steps[place], is_final, is_hopeless) if place < len(steps) else None
-
-        experiment = small("growth.policy=python:scripted", "growth.candidates=9", *settings)
-        bench = bench_of(experiment, tmp_path / folder)
-        return choose(bench, first_ticket(settings), 2, [], own=scripted)
-
-    return run
-
-
-@pytest.fixture
-def trained(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
-    """Every short training that is begun."""
-    jobs: list[Job] = []
-
-    def spied(bench: Bench[Experiment], ticket: Ticket, job: Job, *more: Any) -> Fitted:
-        jobs.append(job)
-        return fit(bench, ticket, job, *more)
-
-    monkeypatch.setattr(module, "fit", spied)
-    return jobs
-
-
-def statuses(seedling: Seedling) -> list[str]:
-    """What became of each candidate."""
-    return [candidate.status for candidate in seedling.candidates]
 
 
 def test_not_growing_is_candidate_0(judged: Scripted) -> None:
@@ -131,7 +72,7 @@ def test_growths_that_come_to_the_same_are_one_candidate(
     """
     again = replace(WIDEN, place=0.9)
     seedling = judged(WIDEN, DEEPEN, again)
-    assert [job.labels["candidate"] for job in trained] == [0, 1, 2]
+    assert [job.labels["candidate"] for job in trained] == [0, 1, 2] * 2
     one, other = seedling.candidates[1], seedling.candidates[3]
     assert other.status == "repeated"
     assert (other.training_cost, other.training_steps) == (0, 0)
@@ -144,7 +85,7 @@ def test_growths_that_come_to_the_same_are_one_candidate(
 
 def test_what_is_repeated_is_no_better_than_it_was(judged: Scripted) -> None:
     """The twin of a stopped candidate is stopped, that of a failed one failed, at no cost."""
-    seedling = judged(MELT, WIDEN, MELT, WIDEN, is_hopeless=lambda gains: True)
+    seedling = judged(MELT, WIDEN, MELT, WIDEN, cut=all_stop)
     assert statuses(seedling) == ["chosen", "failed", "stopped", "failed", "stopped"]
     assert seedling.candidates[4].training_steps == 0
 
@@ -156,40 +97,6 @@ def test_a_policy_that_repeats_itself_is_cut_short(judged: Scripted) -> None:
     two = ("growth.candidates=2",)
     mixed = judged(WIDEN, WIDEN, MELT, DEEPEN, WIDER, settings=two, folder="mixed")
     assert [c.training_steps > 0 for c in mixed.candidates] == [True, True, False, False, True]
-
-
-def test_a_hopeless_candidate_is_stopped_at_its_rung(judged: Scripted) -> None:
-    """It hears its gains so far, pays for what it trained, and never wins however good it was."""
-    heard: list[list[float]] = []
-
-    def is_hopeless(gains: Sequence[float]) -> bool:
-        heard.append(list(gains))
-        return True
-
-    stopped = judged(WIDEN, is_hopeless=is_hopeless).candidates
-    whole = judged(WIDEN, folder="whole").candidates
-    assert stopped[1].status == "stopped"
-    assert stopped[1].rungs == whole[1].rungs[:1] == tuple(heard[0])
-    assert stopped[1].training_steps * 2 == whole[1].training_steps
-    assert stopped[1].training_cost * 2 == whole[1].training_cost
-    assert stopped[1].epochs == 1.0
-    assert stopped[1].reason == "below the median gain at rung 1"
-
-
-def test_stopped_ones_never_win(judged: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even where every growth has a hundredth of the loss of not growing."""
-
-    def flattering(architecture: Any, weights: Any, samples: Any, forward: Any) -> Evaluation:
-        found = evaluate(architecture, weights, samples, forward)
-        factor = 0.01 if weights["fc1.weight"].shape[0] > 6 else 1.0
-        return replace(found, calibrated_loss=found.calibrated_loss * factor)
-
-    monkeypatch.setattr(insides, "evaluate", flattering)
-    seedling = judged(WIDEN, WIDER, is_hopeless=lambda gains: True)
-    assert statuses(seedling) == ["chosen", "stopped", "stopped"]
-    assert all(c.gain and c.gain > 0 for c in seedling.candidates[1:])
-    assert seedling.growth is None
-    assert statuses(judged(WIDEN, WIDER, folder="whole"))[0] == "judged"
 
 
 def test_a_growth_that_cannot_be_is_failed(judged: Scripted) -> None:
@@ -209,7 +116,7 @@ def test_a_broken_promise_stops_the_run(judged: Scripted, monkeypatch: pytest.Mo
     def broken(*_: Any, **__: Any) -> Sprout:
         raise BrokenPromiseError("changed a logit")
 
-    monkeypatch.setattr(module, "grow_any", broken)
+    monkeypatch.setattr(birth, "grow_any", broken)
     with pytest.raises(BrokenPromiseError):
         judged(WIDEN)
 
@@ -226,7 +133,7 @@ def test_a_diverging_candidate_is_failed_and_paid(
         bias = {"g2.bias": torch.full((6,), math.inf)}
         return replace(sprout, ticket=replace(sprout.ticket, weights=sprout.ticket.weights | bias))
 
-    monkeypatch.setattr(module, "grow_any", wild)
+    monkeypatch.setattr(birth, "grow_any", wild)
     seedling = judged(DEEPEN, WIDEN)
     failed = seedling.candidates[1]
     assert (failed.status, failed.loss, failed.gain) == ("failed", None, None)
@@ -292,9 +199,9 @@ def test_what_was_judged_is_recalled(judged: Scripted, trained: list[Job]) -> No
     """A second time over the same stages trains nothing and comes to the same."""
     steps = (WIDEN, replace(WIDEN, place=0.9), MELT, DEEPEN)
     first = judged(*steps)
-    assert [job.labels["candidate"] for job in trained] == [0, 1, 4]
+    assert [job.labels["candidate"] for job in trained] == [0, 1, 4] * 2
     second = judged(*steps)
-    assert (len(trained), second.candidates) == (3, first.candidates)
+    assert (len(trained), second.candidates) == (6, first.candidates)
     assert second.ticket.digest == first.ticket.digest
     assert (second.growth, second.certificate) == (first.growth, first.certificate)
     assert second.rows == first.rows

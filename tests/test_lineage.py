@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from search_runs import bench_of, invented, small, whole
 
-from recursive_lth.search import judge
 from recursive_lth.search.controller import generations
 from recursive_lth.search.generation import Generation
+from recursive_lth.search.judging import choose
 from recursive_lth.search.lineage import (
     ancestors,
     best,
@@ -147,7 +147,7 @@ def test_a_run_tells_its_policy_of_all_that_was_tried(
         heard.append(past)
         return POLICIES["random"](past)
 
-    monkeypatch.setattr(judge, "policy_of", lambda experiment, own: listening)
+    monkeypatch.setattr(choose, "policy_of", lambda experiment, own: listening)
     experiment = small("acceptance.max_density=0.1", "budget.generations=4")
     line = [turn for turn, _ in whole(bench_of(experiment, tmp_path))]
     assert not any(turn.accepted for turn in line[1:])
@@ -155,6 +155,8 @@ def test_a_run_tells_its_policy_of_all_that_was_tried(
     for past in heard:
         earlier = [turn.candidates for turn in line[: past.generation]]
         assert [tuple(generation) for generation in past.earlier] == earlier
-        told_of = [(c.number, c.loss) for c in past.siblings]
-        tried_then = [(c.number, c.loss) for c in line[past.generation].candidates]
-        assert told_of == tried_then[: len(told_of)]
+        told_of = [(c.number, c.asked) for c in past.siblings]
+        tried_then = {c.number: c for c in line[past.generation].candidates}
+        assert told_of == [(number, tried_then[number].asked) for number, _ in told_of]
+        known = [c for c in past.siblings if c.status != "waiting"]
+        assert [c.loss for c in known] == [tried_then[c.number].loss for c in known]

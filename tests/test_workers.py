@@ -4,13 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import search_runs
 from lottery_runs import small
 
 from recursive_lth.config import TicketExperiment
 from recursive_lth.errors import InputError
 from recursive_lth.lottery.run import prune
 from recursive_lth.running import workers as workers_module
+from recursive_lth.running.run_folder import run_folder
 from recursive_lth.running.workers import crew_of
+from recursive_lth.search.run import grow
 
 SETTINGS = (
     "tickets.replicates=2",
@@ -44,3 +47,17 @@ def test_an_address_where_nobody_answers_is_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(workers_module, "SECONDS_TO_ANSWER", 1)
     with pytest.raises(InputError, match="no Dask scheduler answers"), crew_of("tcp://127.0.0.1:9"):
         pass
+
+
+def test_growth_finds_the_same_bits_with_two_workers(tmp_path: Path) -> None:
+    """Lineage, curves and tickets, all but seconds."""
+    experiment = search_runs.small("growth.candidates=4", "training.engine=dense")
+    found = []
+    for workers in ("1", "2"):
+        out = tmp_path / workers
+        turns = [t.to_dict() for t in grow(experiment, out=out, device="cpu", workers=workers)]
+        folder = run_folder(experiment, out).path
+        rows = (folder / "metrics.jsonl").read_text("utf-8")
+        tickets = sorted(path.name for path in (folder / "tickets").iterdir())
+        found.append(([turn | {"seconds": 0} for turn in turns], rows, tickets))
+    assert found[0] == found[1]

@@ -40,6 +40,7 @@ def grow(
     precision: options.Precision = None,
     settings: options.Settings = None,
     resume: options.Resume = "auto",
+    workers: options.Workers = "1",
     dry_run: options.DryRun = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -59,7 +60,13 @@ def grow(
 
     with following(screen.console(stderr=True), is_quiet=quiet) as (watch, say):
         for generation in api.grow(
-            chosen, data_dir=data_dir, out=out, device=device, resume=resume, watch=watch
+            chosen,
+            data_dir=data_dir,
+            out=out,
+            device=device,
+            resume=resume,
+            workers=workers,
+            watch=watch,
         ):
             say(found(generation.to_dict()))
     record = read_run(api.run_folder(chosen, out))

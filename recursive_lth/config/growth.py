@@ -70,6 +70,10 @@ class Growth:
     `multiply_adds` and `weights` that remain. `trigger` says when the training after a growth is
     over: it reads the curve, and `epochs` is then the most. `plateau` waits for `trigger_patience`
     looks at the validation data without an improvement by `trigger_threshold` of the loss.
+    `together` growths are asked for and trained side by side, and compared at `rungs` on their way:
+    `cut` says who goes on, `keep` is the share that does where they are halved. With `replicates`
+    above 1 the best `keep` of all race on under so many seeds at most, as long as the noise asks
+    for it by the rule `race`.
     `optimizer` says what becomes of the optimizer's state from one training of a lineage to the
     next, through growth and pruning: each may begin with a fresh one, or carry it.
     """
@@ -80,7 +84,12 @@ class Growth:
     candidates: int = 4  # besides not growing
     random_candidates: int = 6  # so many are drawn at random before a model of the past guides
     judge_epochs: float = 1.0
-    rungs: int = 2  # a candidate is compared with earlier ones so many times on its way
+    rungs: int = 2  # so many times candidates are compared on their way; the last is the end
+    together: int = 4
+    cut: str = "median"
+    keep: float = 0.5
+    replicates: int = 1
+    race: str = "noise"
     epochs: float = 3.0  # training of the chosen one
     trigger: str = "fixed"
     trigger_patience: int = 3
@@ -100,6 +109,9 @@ class Growth:
         within("growth.random_candidates", self.random_candidates, 1, 10_000)
         within("growth.judge_epochs", self.judge_epochs, 0, math.inf, open_low=True)
         within("growth.rungs", self.rungs, 1, 1000)
+        within("growth.together", self.together, 1, 10_000)
+        within("growth.keep", self.keep, 0, 1, open_low=True)
+        within("growth.replicates", self.replicates, 1, 1000)
         within("growth.epochs", self.epochs, 0, math.inf, open_low=True)
         within("growth.trigger_patience", self.trigger_patience, 1, 10_000)
         within("growth.trigger_threshold", self.trigger_threshold, 0, 1)

@@ -10,10 +10,10 @@ from typing import Any
 
 from greenlet import greenlet
 
-from recursive_lth.running.crew import Crew, fit_all, here
+from recursive_lth.running.crew import Crew, here
 from recursive_lth.running.fit import Fitted, Stop
 from recursive_lth.running.job import Bench, Job
-from recursive_lth.running.train import store
+from recursive_lth.running.train import fit_and_store
 from recursive_lth.running.wanted import Wanted
 from recursive_lth.ticket.ticket import Ticket
 
@@ -82,9 +82,7 @@ class Chorus:
                     waiting.append((voice, wanted))
             yield
             waiting.sort(key=lambda pair: _standing(pair[1].job))
-            found = fit_all([wanted for _, wanted in waiting], _keep, self._crew)
-            for stages in {id(w.bench.stages): w.bench.stages for _, w in waiting}.values():
-                stages.confirm()
+            found = fit_and_store([wanted for _, wanted in waiting], self._crew)
             self._ready.extend(
                 (voice, fitted) for (voice, _), fitted in zip(waiting, found, strict=True)
             )
@@ -93,7 +91,3 @@ class Chorus:
 def _standing(job: Job) -> tuple[str, ...]:
     """Where a training stands in its run, for an order that no resume changes."""
     return *(f"{value:>9}" for value in job.place.values()), job.name
-
-
-def _keep(wanted: Wanted, fitted: Fitted, is_alone: bool) -> None:
-    store(wanted.bench, wanted.job, fitted, is_alone=is_alone)

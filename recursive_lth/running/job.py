@@ -19,6 +19,7 @@ from recursive_lth.training.loop import steps_in
 from recursive_lth.training.split import Split
 
 Row = dict[str, Any]  # a line of metrics.jsonl
+Crew = Callable[..., Any]  # see `crew.Crew`
 Perform = Callable[..., Any]  # (bench, ticket, job, should_stop) -> Fitted
 E = TypeVar("E", bound=AnyExperiment)
 
@@ -45,6 +46,7 @@ class Bench(Generic[E]):
     choices: Choices = field(default_factory=Choices)  # of engines, by layer
     perform: "Perform | None" = None  # trains in place of `fit`, together with others
     source: Source[E] | None = None  # None: its trainings stay in this process
+    crew: "Crew | None" = None  # who trains several at once; None: this process
 
     def per_epoch(self, recipe: Training) -> int:
         """The steps of one epoch."""
@@ -88,10 +90,21 @@ class Kept:
     state: State
 
 
-def rungs_of(epochs: float, rungs: int, bench: Bench[Any], recipe: Training) -> tuple[int, ...]:
-    """The steps at which candidates are compared: equal parts of their short training."""
+def rungs_of(
+    epochs: float,
+    rungs: int,
+    bench: Bench[Any],
+    recipe: Training,
+    *,
+    factor: float | None = None,
+) -> tuple[int, ...]:
+    """The steps at which candidates are compared: equal parts of their short training.
+
+    With a `factor` each rung is that part of the next.
+    """
     steps = steps_in(epochs, len(bench.batches), recipe.batch_size)
-    return tuple(sorted({max(1, round(steps * (i + 1) / rungs)) for i in range(rungs)}))
+    parts = [(i + 1) / rungs if factor is None else factor ** (rungs - 1 - i) for i in range(rungs)]
+    return tuple(sorted({max(1, round(steps * part)) for part in parts}))
 
 
 def kept_groups(kept: Mapping[int, Kept]) -> dict[str, dict[str, Tensor]]:

@@ -11,6 +11,8 @@ from recursive_lth.growth.operators import COMPOUNDS, OPERATORS, PLACES
 from recursive_lth.growth.optimizer import INHERIT
 from recursive_lth.pruning.scores import NEEDS_TALLY
 from recursive_lth.running import check
+from recursive_lth.search.judging.cuts import CUTS
+from recursive_lth.search.judging.race import RACES
 from recursive_lth.search.policies.catalogue import OWN, POLICIES, check_policy
 from recursive_lth.search.triggers import TRIGGERS
 from recursive_lth.training.loop import steps_in
@@ -37,6 +39,8 @@ def check_names(experiment: Experiment) -> None:
     more: check.Wanted = [
         (TRIGGERS, experiment.growth.trigger, "growth.trigger"),
         (INHERIT, experiment.growth.optimizer, "growth.optimizer"),
+        (CUTS, experiment.growth.cut, "growth.cut"),
+        (RACES, experiment.growth.race, "growth.race"),
         *((operators, name, "space.operator") for name in experiment.space.operator),
         *((births, name, "space.initialisation") for name in experiment.space.initialisation),
         *((MASKS_OF_NEW, name, "space.mask") for name in experiment.space.mask),

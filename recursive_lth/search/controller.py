@@ -18,7 +18,7 @@ from recursive_lth.running.train import train
 from recursive_lth.search.acceptance import Verdict, accept
 from recursive_lth.search.describe import describe_ticket
 from recursive_lth.search.generation import Generation
-from recursive_lth.search.judge import Seedling, choose
+from recursive_lth.search.judging.choose import Seedling, choose
 from recursive_lth.search.lineage import START, last_accepted, rejected_in_a_row
 from recursive_lth.search.policies.past import Policy
 from recursive_lth.search.triggers import stop_rule

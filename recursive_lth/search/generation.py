@@ -20,7 +20,8 @@ class Candidate:
     same growth as an earlier one and bears its numbers, at the cost of its birth. One `infeasible`
     breaks a limit of the space and is not trained; one `waiting` is not trained yet and stands in
     no file. `sizes` are those right after growth and `constraints` by what share they exceed each
-    limit (`search.constraints`); both are empty in lines that were written before they were known.
+    limit (`search.constraints`); `replicates` are the gains of one that has raced, under each seed,
+    and `gain` their mean. All three are empty in lines that were written before they were known.
     """
 
     number: int
@@ -37,12 +38,15 @@ class Candidate:
     reason: str
     sizes: Mapping[str, int] = field(default_factory=dict)
     constraints: Mapping[str, float] = field(default_factory=dict)
+    replicates: tuple[float, ...] = ()
 
 
 def _candidate(row: Mapping[str, Any]) -> Candidate:
-    known = {f.name: row[f.name] for f in fields(Candidate) if f.default_factory is MISSING}
+    later = ("sizes", "constraints", "replicates")
+    known = {f.name: row[f.name] for f in fields(Candidate) if f.name not in later}
     known |= {name: row.get(name, {}) for name in ("sizes", "constraints")}
-    return Candidate(**known | {"rungs": tuple(row["rungs"])})
+    lists = {"rungs": tuple(row["rungs"]), "replicates": tuple(row.get("replicates", ()))}
+    return Candidate(**known | lists)
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ import recursive_lth
 from recursive_lth.config import Experiment
 from recursive_lth.errors import DamagedFileError
 from recursive_lth.running.clock import Clock
-from recursive_lth.running.job import Bench, Row
+from recursive_lth.running.job import Bench, Row, Source
 from recursive_lth.running.progress import Meter, Watch
 from recursive_lth.running.run_folder import Resume, RunFolder, check_origin, opened, run_folder
 from recursive_lth.running.stages import Stages
 from recursive_lth.running.start import origin
+from recursive_lth.running.workers import crew_of
 from recursive_lth.search.check import check_fit, check_names, check_pruning
 from recursive_lth.search.controller import generations, stop_reason
 from recursive_lth.search.generation import Generation, read_lineage, write_lineage
@@ -39,6 +40,7 @@ def grow(
     out: Path = Path("runs"),
     device: str = "auto",
     resume: Resume = "auto",
+    workers: str = "1",
     watch: Watch | None = None,
     policy: Policy | None = None,
 ) -> Iterator[Generation]:
@@ -47,8 +49,9 @@ def grow(
     A run that was stopped goes on where it stood, with the same bits; a finished one yields its
     stored generations and computes nothing. While it runs, PyTorch's number of threads is pinned
     to the experiment's. `policy` is one of the caller's own, in place of the experiment's, and is
-    recorded by its name: a run that goes on needs the same again. At the end every ticket is
-    evaluated once on the test data and `summary.json` is written.
+    recorded by its name: a run that goes on needs the same again. `workers` is how many processes
+    train candidates side by side, or a Dask scheduler's address: the results are the same bits. At
+    the end every ticket is evaluated once on the test data and `summary.json` is written.
 
     Raises `InputError` where the experiment, data, device or folder cannot be used.
     """
@@ -77,8 +80,10 @@ def grow(
         made_by |= origin([(experiment.start, architecture)])
         check_origin(folder, {"data": data.digest, "device": where.type, **made_by})
         stages, choices = Stages(folder.work / "stages"), Choices(folder.path / "engine.json")
-        bench = Bench(experiment, parts, batches, stages, meter, clock, choices)
-        with devices.pinned(experiment.training.threads):
+        source = Source(experiment, data_dir, str(where))
+        bench = Bench(experiment, parts, batches, stages, meter, clock, choices, source=source)
+        with devices.pinned(experiment.training.threads), crew_of(workers) as crew:
+            bench = replace(bench, crew=crew)
             lineage = read_lineage(folder)
             folder.cut_metrics("generation", len(lineage))
             yield from lineage

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import median
 
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.config import Experiment, GrowthStep
@@ -41,13 +40,11 @@ class Past:
 class Proposal:
     """A growth to try. With `is_final` it is taken without judging.
 
-    `is_hopeless` tells from the gains at the rungs so far whether to stop its short training;
     `multiply_adds` is what finding it has cost in gradients of candidates.
     """
 
     step: GrowthStep
     is_final: bool
-    is_hopeless: Callable[[Sequence[float]], bool]
     multiply_adds: int = 0
 
 
@@ -55,23 +52,8 @@ Policy = Callable[[Past], Proposal | None]  # None: nothing more to propose
 
 
 def to_be_judged(past: Past, step: GrowthStep, *, multiply_adds: int = 0) -> Proposal:
-    """A growth to train for a while, unless it falls behind its siblings."""
-    return Proposal(
-        step,
-        is_final=False,
-        is_hopeless=lambda gains: is_behind(gains, past.siblings),
-        multiply_adds=multiply_adds,
-    )
-
-
-def is_behind(gains: Sequence[float], siblings: Sequence[Candidate]) -> bool:
-    """True iff the last gain is below the median of the siblings' at the same rung.
-
-    Not growing is one of them, with gain 0; alone it is no crowd, and repeated ones do not count.
-    """
-    rung = len(gains) - 1
-    rivals = [c.rungs[rung] for c in siblings if len(c.rungs) > rung and c.training_steps]
-    return len(rivals) > 1 and gains[-1] < median(rivals)
+    """A growth to train for a while beside others."""
+    return Proposal(step, is_final=False, multiply_adds=multiply_adds)
 
 
 def proposed(past: Past) -> int:

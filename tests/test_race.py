@@ -1,0 +1,96 @@
+"""Races: noise estimated as it is, the beaten found at the rate promised, costs counted."""
+
+import numpy as np
+import pytest
+from judged import DEEPEN, WIDEN, WIDER, Scripted
+from numpy.typing import NDArray
+
+from recursive_lth.running.job import Job
+from recursive_lth.search.generation import Candidate
+from recursive_lth.search.judging.merits import best_of
+from recursive_lth.search.judging.race import LEVEL, Noise, by_noise, noise_of, wilcoxon
+
+
+def races(
+    count: int, runners: int, seeds: int, sigma: float, *, lead: float = 0.0
+) -> NDArray[np.float64]:
+    """Gains (races, runners, seeds): what runners are worth, what seeds do to all, and noise."""
+    draw = np.random.default_rng(7)
+    worth = np.zeros(runners)
+    worth[0] = lead
+    shared = draw.normal(0, 5 * sigma, (count, 1, seeds))
+    return worth[None, :, None] + shared + draw.normal(0, sigma, (count, runners, seeds))
+
+
+def test_noise_is_estimated_whatever_seeds_do_to_all() -> None:
+    """The mean estimate over many races is the variance; degrees add up; lone runners tell none."""
+    tables = races(4000, 4, 3, 0.2)
+    found = [noise_of([table]) for table in tables]
+    assert np.mean([noise.variance for noise in found]) == pytest.approx(0.04, rel=0.03)
+    assert {noise.degrees for noise in found} == {6}
+    pooled = noise_of(list(tables[:10]))
+    assert pooled.degrees == 60
+    assert pooled.variance == pytest.approx(np.mean([n.variance for n in found[:10]]))
+    assert noise_of([tables[0][:1], tables[0][:, :1], np.zeros((0, 0))]) == Noise(0.0, 0)
+
+
+def test_the_better_of_two_alike_is_sent_away_at_the_level() -> None:
+    """Two runners of equal worth: the first is beaten in 5 % of races, as the second is."""
+    tables = races(4000, 2, 4, 0.1)
+    beaten = [by_noise(table, noise_of([table])) for table in tables]
+    for row in (0, 1):
+        share = np.mean([row in rows for rows in beaten])
+        assert abs(share - LEVEL) < 4 * np.sqrt(LEVEL * (1 - LEVEL) / len(tables))
+
+
+def test_what_lies_far_behind_is_beaten_and_the_leader_never() -> None:
+    tables = races(200, 3, 3, 0.1, lead=2.0)
+    for table in tables:
+        assert by_noise(table, noise_of([table])) == {1, 2}
+    assert by_noise(tables[0][:, :1], Noise(0.0, 0)) == frozenset()
+    assert by_noise(tables[0][:, :1], Noise(0.01, 6)) == {1, 2}  # known from earlier races
+
+
+def test_wilcoxon_needs_five_seeds() -> None:
+    """Of n pairs all of one sign the least p is 2^-n: .0625 with four, .031 with five."""
+    table = np.array([[1.0] * 5, [0.9, 0.8, 0.7, 0.6, 0.5]])
+    assert wilcoxon(table[:, :4], Noise(0.0, 0)) == frozenset()
+    assert wilcoxon(table, Noise(0.0, 0)) == {1}
+
+
+def test_a_race_trains_the_leaders_anew_and_counts_it(judged: Scripted, trained: list[Job]) -> None:
+    """Three growths, the better half of two and not growing under three seeds at most."""
+    settings = ("growth.replicates=3", "growth.keep=0.6", "growth.rungs=1")
+    seedling = judged(WIDEN, DEEPEN, WIDER, settings=settings)
+    again = [job for job in trained if "again" in job.name]
+    assert again
+    assert len({job.seed for job in again}) == len({job.name.split("-")[-1] for job in again})
+    assert {job.seed for job in again}.isdisjoint({job.seed for job in trained if job not in again})
+    raced = [c for c in seedling.candidates if c.replicates]
+    assert 2 <= len(raced) <= 3
+    assert raced[0].number == 0
+    assert set(raced[0].replicates) == {0.0}
+    for candidate in raced:
+        assert candidate.replicates[0] == candidate.rungs[-1]
+        assert candidate.gain == pytest.approx(np.mean(candidate.replicates))
+        turns = 1 + sum(job.labels["candidate"] == candidate.number for job in again)
+        assert len(candidate.replicates) == turns
+        assert candidate.training_steps == 14 * turns
+    assert seedling.cost == sum(c.training_cost for c in seedling.candidates)
+
+
+def candidate(number: int, gain: float, weights: int) -> Candidate:
+    """One that was judged, of so many weights right after growth."""
+    sizes = {"weights": weights, "multiply_adds": 2 * weights}
+    return Candidate(
+        number, None, None, "judged", 1.0, gain, 0.5, (gain,), 1.0, 1, 1, "", sizes=sizes
+    )
+
+
+def test_the_best_buy() -> None:
+    """After gain alone the largest; after weights too what gains most for each share added."""
+    tried = [candidate(0, 0.0, 100), candidate(1, 0.5, 110), candidate(2, 0.8, 200)]
+    assert best_of(tried, ("gain",)) == 2
+    assert best_of(tried, ("gain", "weights")) == 1  # .5 for a tenth, .8 for as much again
+    assert best_of([tried[0], candidate(1, -0.1, 90)], ("gain", "weights")) == 0
+    assert best_of([tried[0], candidate(1, 0.0, 110)], ("gain",)) == 0
