@@ -13,6 +13,7 @@ from recursive_lth.pruning.scores import NEEDS_TALLY
 from recursive_lth.running import check
 from recursive_lth.search.policies.catalogue import OWN, POLICIES, check_policy
 from recursive_lth.search.triggers import TRIGGERS
+from recursive_lth.shelf import in_space_file
 from recursive_lth.training.loop import steps_in
 
 READ_BY = {  # settings of triggers
@@ -49,7 +50,12 @@ def check_names(experiment: Experiment) -> None:
             (births, step.initialisation, "growth.schedule initialisation"),
             (MASKS_OF_NEW, step.mask, "growth.schedule mask"),
         ]
-    check.check_names(experiment, more)
+    try:
+        check.check_names(experiment, more)
+    except InputError as error:
+        if "space." not in str(error):
+            raise
+        raise InputError(in_space_file(experiment, str(error))) from None
     for step in experiment.growth.schedule:
         parts = COMPOUNDS.get(step.operator, (step.operator,))
         known = dict.fromkeys(name for part in parts for name in INITIALISATIONS[part])
