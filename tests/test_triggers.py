@@ -4,17 +4,29 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from search_runs import bench_of, small
+from strategies import normal_weights, random_batch
 
 from recursive_lth.architecture.zoo import mlp
 from recursive_lth.errors import InputError
 from recursive_lth.running.job import Row
 from recursive_lth.search.check import check_growth, check_names
 from recursive_lth.search.controller import generations
-from recursive_lth.search.triggers import TRIGGERS, Evidence, gain_per_cost, plateau
+from recursive_lth.search.triggers import (
+    TRIGGERS,
+    Evidence,
+    dormant,
+    gain_per_cost,
+    mask_stability,
+    plateau,
+)
+from recursive_lth.ticket.masks import Masks
 from recursive_lth.ticket.ticket import Ticket
+from recursive_lth.training.dormant import dormant_share
 
 LOSSES = st.lists(st.floats(0.01, 10), min_size=1, max_size=12)
 
@@ -79,6 +91,56 @@ def test_a_dearer_search_is_never_left_sooner(
         assert gain_per_cost(rows, known(patience, cheap))
 
 
+def masks(*kept: str) -> list[Masks]:
+    """Masks of four weights, one for each text such as `1100`."""
+    return [{"w": torch.tensor([c == "1" for c in text])} for text in kept]
+
+
+def test_masks_are_stable_once_the_newest_is_like_each_of_the_last() -> None:
+    """Two of four places differ from the third last, over two kept: 1. Queues that are not full."""
+    seen = masks("0011", "1100", "1100", "1110")
+
+    def settled(patience: int, distance: float) -> bool:
+        evidence = Evidence(0, 0, 1, patience, distance=distance, masks=seen)
+        return mask_stability([], evidence)
+
+    assert settled(1, 0.34)
+    assert settled(2, 0.34)
+    assert not settled(2, 0.3)  # one place over three kept
+    assert not settled(3, 0.99)
+    assert settled(3, 1.0)
+    assert not settled(4, 2.0)
+
+
+def test_units_stay_dormant_for_as_long_as_patience() -> None:
+    def asleep(*shares: float) -> bool:
+        return dormant([], Evidence(0, 0, 1, 2, share=0.5, dormant=shares))
+
+    assert not asleep()
+    assert not asleep(0.9)
+    assert asleep(0.1, 0.5, 0.5)
+    assert not asleep(0.9, 0.4, 0.9)
+
+
+def test_dormant_units_are_those_next_to_silent_beside_the_others() -> None:
+    """Of five and four hidden units the first and two are held down by their biases."""
+    architecture = mlp((1, 3, 3), 3, (5, 4))
+    weights = normal_weights(architecture, 1)
+    weights["fc1.bias"][0] = -1e3
+    weights["fc2.bias"][:2] = -1e3
+    images = random_batch(architecture, 50, 2)
+    assert dormant_share(architecture, weights, images) == pytest.approx(3 / 9)
+    weights["fc1.bias"][0] = (
+        1e3  # one that outshouts the rest of its layer: they are next to silent
+    )
+    hidden = F.linear(images.flatten(1), weights["fc1.weight"], weights["fc1.bias"]).relu()
+    size = hidden.mean(0)
+    still = int((size <= 0.025 * size.mean()).sum())
+    after = F.linear(hidden, weights["fc2.weight"], weights["fc2.bias"]).relu().mean(0)
+    still += int((after <= 0.025 * after.mean()).sum())
+    assert dormant_share(architecture, weights, images) == pytest.approx(still / 9)
+
+
 def test_what_rises_is_left_even_below_the_start() -> None:
     """Nothing is gained at the margin; and what recovers from above it is not left."""
     assert gain_per_cost(curve([1.0, 1.0]), known(overhead=10**9))
@@ -98,6 +160,9 @@ def grow_epochs(tmp_path: Path, *settings: str) -> list[float]:
 
 HASTY = ("growth.trigger=plateau", "growth.trigger_threshold=1", "growth.trigger_patience=1")
 
+STABLE = ("growth.trigger=mask_stability", "growth.trigger_patience=2", "growth.trigger_distance=2")
+ASLEEP = ("growth.trigger=dormant", "growth.trigger_patience=2")
+
 
 @pytest.mark.parametrize(
     ("settings", "last"),
@@ -108,6 +173,11 @@ HASTY = ("growth.trigger=plateau", "growth.trigger_threshold=1", "growth.trigger
         ([*HASTY, "pruning.rewind=3ep"], 3),
         (["growth.trigger=plateau", "growth.trigger_patience=5"], 5),
         (["growth.trigger=gain_per_cost", "growth.trigger_patience=5"], 5),
+        (STABLE, 3),  # any two masks are within twice of what they keep
+        ([*STABLE, "growth.trigger_distance=0"], 5),
+        ([*STABLE, "pruning.rewind=4ep"], 4),
+        ([*ASLEEP, "growth.trigger_share=1"], 5),
+        (["growth.trigger=dormant", "start.hidden=[60, 60]", "growth.trigger_share=0.01"], 3),
     ],
 )
 def test_a_trigger_ends_the_training_after_a_growth(
@@ -120,7 +190,9 @@ def test_a_trigger_ends_the_training_after_a_growth(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["growth.trigger_patience=7"], "read by growth.trigger=plateau or gain_per_cost alone"),
+        (["growth.trigger_patience=7"], "read by growth.trigger=plateau or gain_per_cost or"),
+        (["growth.trigger=dormant", "growth.trigger_distance=0.5"], "=mask_stability alone"),
+        (["growth.trigger=mask_stability", "pruning.granularity=unit"], "choose another trigger"),
         (["growth.trigger=gain_per_cost", "growth.trigger_threshold=0.5"], "=plateau alone"),
     ],
 )

@@ -17,8 +17,10 @@ from recursive_lth.shelf import in_space_file
 from recursive_lth.training.loop import steps_in
 
 READ_BY = {  # settings of triggers
-    "trigger_patience": ("plateau", "gain_per_cost"),
+    "trigger_patience": ("plateau", "gain_per_cost", "mask_stability", "dormant"),
     "trigger_threshold": ("plateau",),
+    "trigger_distance": ("mask_stability",),
+    "trigger_share": ("dormant",),
 }
 COPYING = ("stretch", "stretch_widen")  # operators whose new layers have models
 
@@ -88,6 +90,11 @@ def check_growth(experiment: Experiment, start: Architecture) -> None:
                 f"growth.{name} is read by growth.trigger={' or '.join(READ_BY[name])} alone: "
                 "leave it out"
             )
+    if growth.trigger == "mask_stability" and experiment.pruning.granularity == "unit":
+        raise InputError(
+            "growth.trigger=mask_stability compares masks of weights, and pruning.granularity=unit "
+            "cuts whole units: choose another trigger"
+        )
     if space.density != Space().density and "random" not in space.mask:
         raise InputError("space.density is that of space.mask random alone: leave it out")
     for step in growth.schedule:
