@@ -1,7 +1,8 @@
 """Experiments as TOML: strict reading that names key and cure, overrides, and full writing."""
 
+import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from types import NoneType, UnionType
@@ -34,6 +35,36 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"cannot read {path}: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path} is not TOML: {error}") from None
+
+
+def located(path: Path, message: str, *, section: str = "") -> str:
+    """The message with its file, and with the line of the key that it begins with, if it stands.
+
+    `section` is the name under which a file holds a table's keys by themselves. Of a name that is
+    unknown, in a list over several lines, it is the line of that name.
+    """
+    found = re.match(r"(?:unknown key |unknown )?([\w.]+)(?:\[\d+\])?(?: '([^']*)')?", message)
+    if not path.is_file() or not found:
+        return f"{path}: {message}"
+    key = found[1].removeprefix(f"{section}.") if section else found[1]
+    number = _line_of(path.read_text(encoding="utf-8").splitlines(), key, found[2])
+    return f"{path} line {number}: {message}" if number else f"{path}: {message}"
+
+
+def _line_of(lines: Sequence[str], key: str, word: str | None) -> int:
+    """The number of the line, from 1, where a dotted key is set, or a word in its list; 0: none."""
+    *tables, last = key.split(".")
+    inside, begin = "", 0
+    for number, line in enumerate(lines, start=1):
+        if begin and word and re.search(rf"""["']{re.escape(word)}["']""", line):
+            return number
+        if header := re.match(r"\s*\[+\s*([\w.]+)\s*\]+\s*(#.*)?$", line):
+            inside = header[1]
+        elif inside == ".".join(tables) and re.match(rf"\s*{re.escape(last)}\s*=", line):
+            begin = number
+            if not word or re.search(rf"""["']{re.escape(word)}["']""", line):
+                return number
+    return begin
 
 
 def experiment_from(data: Mapping[str, Any]) -> Experiment:

@@ -10,6 +10,7 @@ from recursive_lth.config import Experiment, Space, TicketExperiment, nearest
 from recursive_lth.config_file import (
     any_experiment_from,
     experiment_from,
+    located,
     override,
     read_toml,
     space_from,
@@ -111,6 +112,16 @@ def load_ticket_experiment(name: str | Path, settings: Iterable[str] = ()) -> Ti
     return ticket_experiment_from(override(data, settings))
 
 
+def in_space_file(experiment: Experiment, message: str) -> str:
+    """A message on a key of [space], with file and line where the space is a file's, unchanged."""
+    try:
+        path = find("search space", experiment.growth.space)
+    except InputError:  # it lay beside its experiment
+        return message
+    is_as_written = _space(path)[0] == experiment.space
+    return located(path, message, section="space") if is_as_written else message
+
+
 def claims() -> dict[str, tuple[str, str]]:
     """For each shipped experiment the command that runs it, and its claim."""
     found = {}
@@ -127,11 +138,11 @@ def _read(name: str | Path) -> tuple[Path, dict[str, Any]]:
 
 
 def _named(path: Path, build: Callable[[Mapping[str, Any]], T], data: Mapping[str, Any]) -> T:
-    """What `build` makes of the data; its error names the file."""
+    """What `build` makes of the data; its error names file and line."""
     try:
         return build(data)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(located(path, str(error))) from None
 
 
 def _space(path: Path) -> tuple[Space, dict[str, Any]]:
@@ -140,4 +151,4 @@ def _space(path: Path) -> tuple[Space, dict[str, Any]]:
     try:
         return space_from(data), data
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(located(path, str(error), section="space")) from None

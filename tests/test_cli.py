@@ -61,7 +61,10 @@ BAD_INPUT: dict[str, tuple[list[str], str]] = {
     "unknown experiment": (["grow", "grow_digit"], "did you mean 'grow_digits'?"),
     "missing file": (["grow", "mine.toml"], "mine.toml"),
     "broken file": (["grow", "broken.toml"], "broken.toml is not TOML"),
-    "wrong key in a file": (["grow", "wrong.toml"], "wrong.toml: unknown key training.epoch"),
+    "wrong key in a file": (
+        ["grow", "wrong.toml"],
+        "wrong.toml line 2: unknown key training.epoch",
+    ),
     "wrong setting": (["grow", "--set", "training.epoch=3"], "did you mean 'epochs'?"),
     "malformed setting": (["grow", "--set", "epochs"], "section.key=value"),
     "value out of range": (["grow", "--set", "training.epochs=-1"], "training.epochs"),

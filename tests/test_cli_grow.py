@@ -139,7 +139,7 @@ def test_every_experiment_runs_at_a_tiny_budget(name: str, tmp_path: Path) -> No
     assert (api.run_folder(chosen, tmp_path / "runs") / "report.html").is_file()
 
 
-WIDTHS = {"mlp": 3, "conv-2": 1, "convnet": 3, "resnet-20": 3, "paper-convnet": 1}
+WIDTHS = {"mlp": 3, "conv-2": 1, "convnet": 3, "vgg-11": 5, "resnet-20": 3, "paper-convnet": 1}
 
 
 @pytest.mark.parametrize(
@@ -149,6 +149,7 @@ WIDTHS = {"mlp": 3, "conv-2": 1, "convnet": 3, "resnet-20": 3, "paper-convnet": 
         ("mlp_wide", "mlp"),
         ("convnet", "conv-2"),
         ("convnet", "convnet"),
+        ("vgg", "vgg-11"),
         ("resnet", "resnet-20"),
         ("resnet", "paper-convnet"),
         ("resnet_wide", "resnet-20"),

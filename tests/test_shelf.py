@@ -7,6 +7,7 @@ import pytest
 from recursive_lth import shelf
 from recursive_lth.config import Space
 from recursive_lth.errors import InputError
+from recursive_lth.search.check import check_names
 from recursive_lth.training.datasets import DATASETS
 
 KINDS: tuple[shelf.Kind, ...] = ("experiment", "search space")
@@ -106,11 +107,16 @@ def test_a_space_file_is_found_beside_its_experiment(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("operators = ['widen']", "unknown key space.operators: did you mean 'operator'"),
-        ("ratio = [0.5]", "space.ratio must have 2 entries"),
-        ("ratio = [0.5, 0.1]", "space.ratio must be"),
-        ("operator = 'widen'", "space.operator must be a list"),
-        ("operator = [,]", "line 1"),
+        (
+            "\noperators = ['widen']",
+            " line 2: unknown key space.operators: did you mean 'operator'",
+        ),
+        ("# ratio = 1\nratio = [0.5]", " line 2: space.ratio must have 2 entries"),
+        ("ratio = [0.5, 0.1]", " line 1: space.ratio must be"),
+        ("mask = ['dense']\n\noperator = 'widen'", " line 3: space.operator must be a list"),
+        ("operator = [\n'widen',\n4]", " line 1: space.operator[1] must be a text"),
+        ("max_depth = -1", " line 1: space.max_depth must be"),
+        ("ratio = [0.1, 0.2]\noperator = [,]", "line 2"),
     ],
 )
 def test_a_wrong_space_file_is_named_with_its_key(tmp_path: Path, text: str, expected: str) -> None:
@@ -124,10 +130,24 @@ def test_a_wrong_space_file_is_named_with_its_key(tmp_path: Path, text: str, exp
 
 def test_a_wrong_experiment_file_is_named_with_its_key(tmp_path: Path) -> None:
     path = write(tmp_path / "mine.toml", "[training]\nepoch = 3\n")
-    with pytest.raises(InputError, match=r"mine\.toml: unknown key training\.epoch: did you mean"):
+    with pytest.raises(InputError, match=r"mine\.toml line 2: unknown key training\.epoch: did"):
         shelf.load_experiment(path)
     with pytest.raises(InputError, match=r"unknown key training\.epoch: did you mean"):
         shelf.load_experiment(write(path, ""), ["training.epoch=3"])
+
+
+def test_a_name_that_no_registry_has_is_found_in_its_list(tmp_path: Path) -> None:
+    """Known only where the operators are; a list over several lines is read to the name itself."""
+    text = 'mask = ["dense"]\noperator = [\n    "widen",\n    "depen",\n]\n'
+    space = write(tmp_path / "wrong_space.toml", text)
+    path = write(tmp_path / "mine.toml", f"[growth]\nspace = '{space}'\n")
+    with pytest.raises(InputError) as caught:
+        check_names(shelf.load_experiment(path))
+    expected = f"{space} line 4: unknown space.operator 'depen': did you mean 'deepen'?"
+    assert str(caught.value) == expected
+    laid_over = shelf.load_experiment(path, ["space.operator=['depen']", "space.mask=['erk']"])
+    with pytest.raises(InputError, match=r"^unknown space\.operator"):
+        check_names(laid_over)
 
 
 def write(path: Path, text: str) -> Path:

@@ -69,7 +69,8 @@ class Growth:
     `objectives` are what the search is after, out of `gain` (of calibrated validation loss),
     `multiply_adds` and `weights` that remain. `trigger` says when the training after a growth is
     over: it reads the curve, and `epochs` is then the most. `plateau` waits for `trigger_patience`
-    looks at the validation data without an improvement by `trigger_threshold` of the loss.
+    looks at the validation data without an improvement by `trigger_threshold` of the loss,
+    `mask_stability` for masks within `trigger_distance`, `dormant` for a `trigger_share` of units.
     `together` growths are asked for and trained side by side, and compared at `rungs` on their way:
     `cut` says who goes on, `keep` is the share that does where they are halved. With `replicates`
     above 1 the best `keep` of all race on under so many seeds at most, as long as the noise asks
@@ -94,6 +95,8 @@ class Growth:
     trigger: str = "fixed"
     trigger_patience: int = 3
     trigger_threshold: float = 0.001
+    trigger_distance: float = 0.1
+    trigger_share: float = 0.25
     optimizer: str = "reset"
     warmup_epochs: float = 0.5  # carry_warmup: new weights reach their whole learning rate
     schedule: tuple[GrowthStep, ...] = ()  # policy "fixed": these in turn
@@ -115,6 +118,8 @@ class Growth:
         within("growth.epochs", self.epochs, 0, math.inf, open_low=True)
         within("growth.trigger_patience", self.trigger_patience, 1, 10_000)
         within("growth.trigger_threshold", self.trigger_threshold, 0, 1)
+        within("growth.trigger_distance", self.trigger_distance, 0, 2)
+        within("growth.trigger_share", self.trigger_share, 0, 1, open_low=True)
         within("growth.warmup_epochs", self.warmup_epochs, 0, math.inf, open_low=True)
         if (self.policy == "fixed") != bool(self.schedule):
             raise InputError(

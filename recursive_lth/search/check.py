@@ -15,11 +15,14 @@ from recursive_lth.search.judging.cuts import CUTS
 from recursive_lth.search.judging.race import RACES
 from recursive_lth.search.policies.catalogue import OWN, POLICIES, check_policy
 from recursive_lth.search.triggers import TRIGGERS
+from recursive_lth.shelf import in_space_file
 from recursive_lth.training.loop import steps_in
 
 READ_BY = {  # settings of triggers
-    "trigger_patience": ("plateau", "gain_per_cost"),
+    "trigger_patience": ("plateau", "gain_per_cost", "mask_stability", "dormant"),
     "trigger_threshold": ("plateau",),
+    "trigger_distance": ("mask_stability",),
+    "trigger_share": ("dormant",),
 }
 COPYING = ("stretch", "stretch_widen")  # operators whose new layers have models
 
@@ -53,7 +56,12 @@ def check_names(experiment: Experiment) -> None:
             (births, step.initialisation, "growth.schedule initialisation"),
             (MASKS_OF_NEW, step.mask, "growth.schedule mask"),
         ]
-    check.check_names(experiment, more)
+    try:
+        check.check_names(experiment, more)
+    except InputError as error:
+        if "space." not in str(error):
+            raise
+        raise InputError(in_space_file(experiment, str(error))) from None
     for step in experiment.growth.schedule:
         parts = COMPOUNDS.get(step.operator, (step.operator,))
         known = dict.fromkeys(name for part in parts for name in INITIALISATIONS[part])
@@ -86,6 +94,11 @@ def check_growth(experiment: Experiment, start: Architecture) -> None:
                 f"growth.{name} is read by growth.trigger={' or '.join(READ_BY[name])} alone: "
                 "leave it out"
             )
+    if growth.trigger == "mask_stability" and experiment.pruning.granularity == "unit":
+        raise InputError(
+            "growth.trigger=mask_stability compares masks of weights, and pruning.granularity=unit "
+            "cuts whole units: choose another trigger"
+        )
     if space.density != Space().density and "random" not in space.mask:
         raise InputError("space.density is that of space.mask random alone: leave it out")
     for step in growth.schedule:

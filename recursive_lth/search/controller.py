@@ -11,7 +11,6 @@ from recursive_lth.growth.optimizer import RESET
 from recursive_lth.pruning.cut import cut
 from recursive_lth.pruning.rewind import rewind, rewind_newborn
 from recursive_lth.running.evidence import gather
-from recursive_lth.running.fit import Stop
 from recursive_lth.running.job import Bench, Job, Row
 from recursive_lth.running.start import brings_weights, first_ticket
 from recursive_lth.running.train import train
@@ -21,7 +20,7 @@ from recursive_lth.search.generation import Generation
 from recursive_lth.search.judging.choose import Seedling, choose
 from recursive_lth.search.lineage import START, last_accepted, rejected_in_a_row
 from recursive_lth.search.policies.past import Policy
-from recursive_lth.search.triggers import stop_rule
+from recursive_lth.search.stopping import StopRule, stop_rule
 from recursive_lth.ticket.moments import State
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.evaluate import evaluate
@@ -134,9 +133,9 @@ def _prune_and_grow(
     )
     if is_growing:
         start_loss = last_accepted(line).val_calibrated_loss
-        rule = stop_rule(bench, turn.ticket, start_loss=start_loss, overhead=seedling.cost)
+        rule = stop_rule(bench, turn.ticket, number, start_loss=start_loss, overhead=seedling.cost)
         back, epochs = _rewind_step(bench), experiment.growth.epochs
-        _train(bench, turn, number, "grow", epochs, keep_at=back, should_stop=rule)
+        _train(bench, turn, number, "grow", epochs, keep_at=back, rule=rule)
     _prune(bench, turn, number)
     operator = seedling.growth["operator"] if seedling.growth else "none"
     return _close(bench, turn, line, operator, seedling), turn.ticket, turn.rows
@@ -174,7 +173,7 @@ def _train(
     recipe: Training | None = None,
     round_: int | None = None,
     keep_at: int | None = None,
-    should_stop: Stop | None = None,
+    rule: StopRule | None = None,
 ) -> None:
     """Train the turn's ticket as a stage: recalled where it was done before a kill."""
     experiment = bench.experiment
@@ -188,8 +187,9 @@ def _train(
         state=turn.state,
         keep_at=() if keep_at is None else (keep_at,),
         keeps_end=_keeps_state(bench),
+        is_restartable=not (rule and rule.remembers),
     )
-    fitted = train(bench, turn.ticket, job, should_stop)
+    fitted = train(bench, turn.ticket, job, rule.should_stop if rule else None)
     turn.ticket = fitted.ticket
     if keep_at in fitted.kept:
         turn.ticket = rewind_newborn(

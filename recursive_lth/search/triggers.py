@@ -9,12 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from recursive_lth.architecture.cost import training_cost
-from recursive_lth.config import Experiment, pick
-from recursive_lth.running.fit import Stop
-from recursive_lth.running.job import Bench, Row
-from recursive_lth.ticket.ticket import Ticket
-from recursive_lth.training.loop import Step
+from recursive_lth.pruning.early_bird import mask_distance
+from recursive_lth.running.job import Row
+from recursive_lth.ticket.masks import Masks
 
 
 @dataclass(frozen=True)
@@ -22,7 +19,8 @@ class Evidence:
     """What a trigger may know besides the curve.
 
     `start_loss` is the parent's calibrated validation loss, `overhead` the multiply-adds that
-    finding the growth has cost, `per_step` those of a step; `patience` and `threshold` are the
+    finding the growth has cost, `per_step` those of a step; `masks` those that would be cut at each
+    look, and `dormant` the share of dormant units, where the trigger reads them. The others are the
     experiment's.
     """
 
@@ -30,7 +28,11 @@ class Evidence:
     overhead: int
     per_step: int
     patience: int
-    threshold: float
+    threshold: float = 0.0
+    distance: float = 0.0
+    share: float = 1.0
+    masks: Sequence[Masks] = ()
+    dormant: Sequence[float] = ()
 
 
 Trigger = Callable[[Sequence[Row], Evidence], bool]
@@ -68,28 +70,35 @@ def gain_per_cost(rows: Sequence[Row], evidence: Evidence) -> bool:
     return bool(at_margin <= max(mean, 0.0))
 
 
-def stop_rule(
-    bench: Bench[Experiment], ticket: Ticket, *, start_loss: float, overhead: int
-) -> Stop:
-    """The experiment's trigger for the training of a ticket that was just grown."""
-    growth, recipe = bench.experiment.growth, bench.experiment.training
-    trigger = pick(TRIGGERS, growth.trigger, "growth.trigger")
-    least = bench.experiment.pruning.rewind_step(bench.per_epoch(recipe)) or 0
-    batch_size = min(recipe.batch_size, len(bench.batches))
-    evidence = Evidence(
-        start_loss,
-        overhead,
-        training_cost(ticket.cost.remaining_multiply_adds, batch_size),
-        growth.trigger_patience,
-        growth.trigger_threshold,
-    )
+def mask_stability(rows: Sequence[Row], evidence: Evidence) -> bool:
+    """True iff the ticket that would be cut now differs little from each of the last `patience`.
 
-    def should_stop(rows: list[Row], step: Step) -> bool:
-        return step.number >= least and trigger(rows, evidence)
+    The early bird of You et al. (2020, arXiv 1909.11957), whose queue of 5 is a patience of 4; of
+    weights and over those that are kept (`pruning.early_bird.mask_distance`).
+    """
+    *before, newest = evidence.masks or [{}]
+    last = before[-evidence.patience :]
+    is_full = len(last) == evidence.patience
+    return is_full and all(mask_distance(newest, old) <= evidence.distance for old in last)
 
-    return should_stop
+
+def dormant(rows: Sequence[Row], evidence: Evidence) -> bool:
+    """True iff at each of the last `patience` looks so large a share of units was dormant.
+
+    A unit is dormant that is next to silent beside the others of its layer (Sokar et al. 2023,
+    arXiv 2302.12902): training on would not use it, pruning takes it away, and growth brings new
+    ones. There they are born anew instead.
+    """
+    last = evidence.dormant[-evidence.patience :]
+    return len(last) == evidence.patience and min(last) >= evidence.share
 
 
 TRIGGERS: Mapping[str, Trigger] = MappingProxyType(
-    {"fixed": fixed, "plateau": plateau, "gain_per_cost": gain_per_cost}
+    {
+        "fixed": fixed,
+        "plateau": plateau,
+        "gain_per_cost": gain_per_cost,
+        "mask_stability": mask_stability,
+        "dormant": dormant,
+    }
 )
