@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import given
+from judged import first_ticket
 from search_runs import bench_of, invented, small, tried, whole
 from strategies import SEEDS, architectures, normal_weights, random_batch
-from test_judge import first_ticket
 from test_policy import LEARNING
 from test_policy_replay import empty
 
