@@ -144,9 +144,9 @@ def _tables(nulls: list[Any], gains: list[Any], ties: list[Any]) -> str:
         "# Calibration of statistical acceptance",
         "",
         "Made by `python experiments/acceptance_calibration.py`.",
-        f"Rates are over {ROUNDS} rounds of {DECISIONS} decisions, intervals over {INTERVALS}. At a",
-        f"true rate of {LEVEL:.0%} a round has at most {LEVEL + TOLERANCE:.1%}, but for chance in",
-        f"1 case of 20, and all have at most {LEVEL + TOLERANCE / math.sqrt(ROUNDS):.1%}.",
+        f"Rates are over {ROUNDS} rounds of {DECISIONS} decisions, intervals over {INTERVALS}.",
+        f"At a true rate of {LEVEL:.0%} a round has at most {LEVEL + TOLERANCE:.1%}, and all have",
+        f"at most {LEVEL + TOLERANCE / math.sqrt(ROUNDS):.1%}, but for chance in 1 case of 20.",
         "",
         "A child that equals its parent; the last two rows are no noise of seeds but skewed",
         "differences of mean 0, which the t test and the exact sign flips misjudge alike.",
@@ -158,7 +158,8 @@ def _tables(nulls: list[Any], gains: list[Any], ties: list[Any]) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {r['noise']} | {r['pairs']} | {r['won']:.1%} | {r['won_of_500'][0]:.1%} to {r['won_of_500'][1]:.1%} "
+        f"| {r['noise']} | {r['pairs']} | {r['won']:.1%} "
+        f"| {r['won_of_500'][0]:.1%} to {r['won_of_500'][1]:.1%} "
         f"| {r['lost']:.1%} | {r['won_by_sign_flips']:.1%} | {r['t_covers']:.1%} | "
         + ("–" if r["bootstrap_covers"] is None else f"{r['bootstrap_covers']:.1%}")
         + f" | {r['percentiles_cover']:.1%} |"

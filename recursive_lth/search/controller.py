@@ -1,4 +1,4 @@
-"""The controller: generations of train, prune, accept and grow, each from the last accepted one."""
+"""The controller: generations of train, prune, accept and grow, each from an accepted one."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,11 +14,13 @@ from recursive_lth.running.evidence import gather
 from recursive_lth.running.job import Bench, Job, Row
 from recursive_lth.running.start import brings_weights, first_ticket
 from recursive_lth.running.train import train
-from recursive_lth.search.acceptance import Verdict, accept
+from recursive_lth.search.acceptance import Verdict, accept, is_too_dense
+from recursive_lth.search.confirm import Behind, confirm
+from recursive_lth.search.confirmation import Confirmation
 from recursive_lth.search.describe import describe_ticket
 from recursive_lth.search.generation import Generation
 from recursive_lth.search.judge import Seedling, choose
-from recursive_lth.search.lineage import START, last_accepted, rejected_in_a_row
+from recursive_lth.search.lineage import START, next_parent, rejected_in_a_row, still_wanted
 from recursive_lth.ticket.moments import State
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.evaluate import evaluate
@@ -38,6 +40,7 @@ class _Turn:
     state: State = field(default_factory=dict)  # of the optimizer, where growth.optimizer keeps it
     is_diverged: bool = False
     new_layers: frozenset[str] = frozenset()
+    behind: Behind = field(default_factory=Behind)
 
 
 def generations(
@@ -56,7 +59,7 @@ def generations(
         if number == 0:
             turn, ticket, rows = _start(bench)
         else:
-            parent = load(last_accepted(line).digest)
+            parent = load(next_parent(line, bench.experiment.acceptance.backtrack).digest)
             turn, ticket, rows = _prune_and_grow(bench, line, parent)
         turn = replace(turn, seconds=perf_counter() - began)
         line.append(turn)
@@ -96,7 +99,7 @@ def _start(bench: Bench[Experiment]) -> tuple[Generation, Ticket, list[Row]]:
     if turn.is_diverged:
         raise InputError("the start network diverges: lower training.learning_rate")
     nothing = Seedling(turn.ticket, None, None, (), [])
-    return _close(bench, turn, [], START, nothing), turn.ticket, turn.rows
+    return _close(bench, turn, [], START, nothing, None), turn.ticket, turn.rows
 
 
 def _prune_and_grow(
@@ -105,7 +108,10 @@ def _prune_and_grow(
     """A later generation: grow the parent (not yet in generation 1), train it, prune it."""
     experiment, number = bench.experiment, len(line)
     is_growing = number > 1 and experiment.growth.policy != "never"
-    state = bench.stages.passed_on(parent.digest) if _keeps_state(bench) else State()
+    state = State()
+    if _keeps_state(bench):
+        wanted = still_wanted(line, experiment.acceptance.backtrack)
+        state = bench.stages.passed_on(parent.digest, wanted=wanted)
     seedling = Seedling(parent, None, None, (), [], state)
     if is_growing:
         young = shrink_perturb(
@@ -123,12 +129,21 @@ def _prune_and_grow(
         line[-1].training_steps + sum(c.training_steps for c in seedling.candidates),
         seedling.state,
         new_layers=frozenset(seedling.ticket.architecture.layers) - set(parent.architecture.layers),
+        behind=_behind(line, parent, seedling),
     )
     if is_growing:
         _train(bench, turn, number, "grow", experiment.growth.epochs, keep_at=_rewind_step(bench))
     _prune(bench, turn, number)
     operator = seedling.growth["operator"] if seedling.growth else "none"
-    return _close(bench, turn, line, operator, seedling), turn.ticket, turn.rows
+    return _close(bench, turn, line, operator, seedling, parent), turn.ticket, turn.rows
+
+
+def _behind(line: Sequence[Generation], parent: Ticket, seedling: Seedling) -> Behind:
+    """What a generation begins with: its parent's past, and its chosen one's short training."""
+    before = next(turn for turn in line if turn.digest == parent.digest)
+    begun = sum(c.training_cost for c in seedling.candidates if c.status == "chosen")
+    carried = before.confirmation["carried"] if before.confirmation else 0.0
+    return Behind(before.weights_cost + begun, begun, carried)
 
 
 def _prune(bench: Bench[Experiment], turn: _Turn, number: int) -> None:
@@ -146,6 +161,8 @@ def _prune(bench: Bench[Experiment], turn: _Turn, number: int) -> None:
         turn.ticket, turn.state = smaller.ticket, smaller.moved(turn.state)
         if not pruning.is_inheriting:  # moments of other weights are of no use
             turn.ticket, turn.state = rewind(turn.ticket, restore=pruning.restore), {}
+            if pruning.restore != "learning_rate":
+                turn.behind = replace(turn.behind, weights=0)
         done += 1
         recipe = experiment.training
         if pruning.rewind == "fine_tune":
@@ -188,6 +205,11 @@ def _train(
     turn.rows += fitted.rows
     turn.cost += fitted.cost
     turn.steps += fitted.steps
+    turn.behind = replace(
+        turn.behind,
+        weights=turn.behind.weights + fitted.cost,
+        generation=turn.behind.generation + fitted.cost,
+    )
     turn.is_diverged |= fitted.is_diverged
 
 
@@ -210,6 +232,7 @@ def _close(
     line: Sequence[Generation],
     operator: str,
     seedling: Seedling,
+    parent: Ticket | None,
 ) -> Generation:
     """The generation's line: its ticket evaluated on validation data, and the verdict."""
     turn.ticket = replace(
@@ -217,6 +240,7 @@ def _close(
     )
     with bench.clock.inside("evaluation"):
         evaluation = evaluate(turn.ticket.architecture, turn.ticket.weights, bench.split.validation)
+    found = None if parent is None else _confirm(bench, turn, len(line), parent)
     if turn.is_diverged:
         verdict = Verdict(False, "rejected: training diverged; lower training.learning_rate")
     elif not line:
@@ -224,7 +248,7 @@ def _close(
         verdict = Verdict(True, f"the {kind} {operator} network")
     else:
         rule = bench.experiment.acceptance
-        verdict = accept(rule, line, evaluation.accuracy, turn.ticket.cost.density)
+        verdict = accept(rule, line, evaluation.accuracy, turn.ticket.cost.density, found)
     if _keeps_state(bench) and verdict.accepted:
         with bench.clock.inside("saving"):
             bench.stages.pass_on(turn.ticket.digest, turn.state)
@@ -248,4 +272,20 @@ def _close(
         seconds=0.0,
         certificate=seedling.certificate,
         candidates=seedling.candidates,
+        weights_cost=turn.behind.weights,
+        confirmation=found.to_dict() if found else None,
     )
+
+
+def _confirm(
+    bench: Bench[Experiment], turn: _Turn, number: int, parent: Ticket
+) -> Confirmation | None:
+    """What paired trainings say of the turn's ticket, where the rule asks for them."""
+    rule = bench.experiment.acceptance
+    is_asked = rule.rule == "paired" and not turn.is_diverged
+    if not is_asked or is_too_dense(rule, turn.ticket.cost.density):
+        return None
+    found = confirm(bench, number, turn.ticket, parent, turn.behind)
+    turn.cost += found.training_cost
+    turn.steps += found.training_steps
+    return found
