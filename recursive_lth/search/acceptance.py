@@ -68,7 +68,8 @@ def _by_pairs(rule: Acceptance, confirmation: Confirmation) -> Verdict:
     low, high = (0.0 if end is None else scale * end for end in (found.low, found.high))
     words = (
         f"{parent.verdict} against its parent by {scale * found.mean:+.{digits}f} {unit} "
-        f"(95 % interval {low:+.{digits}f} to {high:+.{digits}f}, n = {found.n})"
+        f"(95 % interval {low:+.{digits}f} to {high:+.{digits}f}, one-sided p {found.p:.3f}, "
+        f"n = {found.n})"
     )
     if parent.verdict in {"won", "tied"}:
         return Verdict(True, f"accepted: {words}")

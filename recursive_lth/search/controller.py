@@ -161,7 +161,7 @@ def _prune(bench: Bench[Experiment], turn: _Turn, number: int) -> None:
         turn.ticket, turn.state = smaller.ticket, smaller.moved(turn.state)
         if not pruning.is_inheriting:  # moments of other weights are of no use
             turn.ticket, turn.state = rewind(turn.ticket, restore=pruning.restore), {}
-            if pruning.restore != "learning_rate":
+            if not pruning.keeps_trained:
                 turn.behind = replace(turn.behind, weights=0)
         done += 1
         recipe = experiment.training
