@@ -47,8 +47,8 @@ class Generation:
     `training_cost` and `training_steps` count the whole run up to and including this ticket,
     candidates too. `survivors` says how many of the remaining weights were born in each
     generation, oldest first; it is empty in lines that were written before it was known.
-    `weights_cost` are the multiply-adds of the trainings that its weights as they are have gone
-    through. `confirmation` holds what rule `paired` found (`search/confirm.py`), null elsewhere.
+    `weights_cost` are the multiply-adds of the trainings in this run that its weights as they are
+    have gone through. `confirmation` holds what rule `paired` found (`search/confirm.py`) or null.
     """
 
     digest: str
