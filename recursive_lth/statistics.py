@@ -4,7 +4,7 @@ A difference is ours minus the rival's in one pair, such as two networks trained
 is better. What decides is the t test. Where both sides owe their spread to their seeds alone, a
 difference is as likely to be `+d` as `-d`; then the test of "better" keeps to its level from three
 pairs on, for heavy tails and skewed seeds too, and its power is known. A percentile bootstrap of
-five to ten pairs covers 80 to 89 % where it says 95. The studentised one covers 91 to 95 %, also
+five to ten pairs covers 82 to 92 % where it says 95. The studentised one covers 91 to 96 %, also
 where the differences themselves are skewed, but has nothing to resample in three pairs; it stands
 beside the t interval, and the sign flips, exact but coarse, beside the t test. Accuracies of N
 samples come in steps of 1/N, by which few pairs can seem to agree better than they do: what counts

@@ -146,7 +146,10 @@ def test_loss_is_told_in_nats() -> None:
         ({"rule": "papr"}, "acceptance.rule must be one of margin, paper, paired"),
         ({"measure": "los"}, "acceptance.measure must be one of accuracy, loss"),
         ({"replicates": 7}, "acceptance.replicates is read by acceptance.rule=paired alone"),
-        ({"rule": "paper", "controls": ()}, "acceptance.controls is read by .*paired alone"),
+        (
+            {"rule": "paper", "controls": ("reinit",)},
+            "acceptance.controls is read by .*paired alone",
+        ),
         ({"rule": "paired", "replicates": 1}, "acceptance.replicates must be"),
         ({"rule": "paired", "level": 0.0}, "acceptance.level must be"),
         ({"rule": "paired", "level": 0.6}, "acceptance.level must be"),

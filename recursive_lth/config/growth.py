@@ -111,7 +111,7 @@ class Acceptance:
     epochs: float = 1.0
     level: float = 0.05
     measure: str = "accuracy"
-    controls: tuple[str, ...] = ("reinit", "shuffled_mask")
+    controls: tuple[str, ...] = ()  # each is trained as long as the whole line, n times
     backtrack: int = 0
 
     def __post_init__(self) -> None:

@@ -34,10 +34,9 @@ from recursive_lth.architecture.cost import training_cost
 from recursive_lth.config import Experiment
 from recursive_lth.errors import InputError
 from recursive_lth.growth.fresh import fresh
-from recursive_lth.pruning.controls import control, steps_at_equal_cost
+from recursive_lth.pruning.controls import control
 from recursive_lth.pruning.rewind import rewind
 from recursive_lth.running.chorus import Chorus
-from recursive_lth.running.fit import Fitted
 from recursive_lth.running.job import Bench, Job
 from recursive_lth.running.train import train
 from recursive_lth.search.confirmation import (
@@ -72,28 +71,66 @@ class _Runner:
     steps: int
 
 
+@dataclass(frozen=True)
+class _End:
+    """What is kept of one training."""
+
+    accuracy: float
+    loss: float
+    cost: int
+    steps: int
+
+
 def confirm(
     bench: Bench[Experiment], generation: int, child: Ticket, parent: Ticket, behind: Behind
 ) -> Confirmation:
     """What n paired trainings of a ticket, its parent and its controls say; stages of the run."""
     rule = bench.experiment.acceptance
-    batch_size = min(bench.experiment.training.batch_size, len(bench.batches))
-    steps = steps_in(rule.epochs, len(bench.batches), bench.experiment.training.batch_size)
-    ahead = training_cost(child.cost.remaining_multiply_adds, steps * batch_size)
+    runners, reasons = _runners(bench, generation, child, parent, behind)
+    ends = _train(bench, generation, runners)
+    scores = {}
+    for place, runner in enumerate(runners):
+        own = ends[place * rule.replicates : (place + 1) * rule.replicates]
+        accuracies, losses = tuple(end.accuracy for end in own), tuple(end.loss for end in own)
+        scores[runner.name] = Scores(runner.name, runner.steps, accuracies, losses)
+    seed = seeds.derive(bench.experiment.seed, "generation", generation, "resample")
+    margin = max(0.0, rule.margin + behind.carried)
+    samples = len(bench.split.validation)
+    against = compare(rule, margin, scores, samples, np.random.default_rng(seed))
+    return Confirmation(
+        rule.measure,
+        rule.level,
+        margin,
+        min(0.0, behind.carried + against[0].effect(rule.measure).mean),
+        scores[CHILD],
+        (*against, *(left_out(name, reason) for name, reason in reasons.items())),
+        sum(end.cost for end in ends),
+        sum(end.steps for end in ends),
+    )
+
+
+def _runners(
+    bench: Bench[Experiment], generation: int, child: Ticket, parent: Ticket, behind: Behind
+) -> tuple[list[_Runner], dict[str, str]]:
+    """All that are trained, child and parent first; and why a control is left out."""
+    rule, recipe = bench.experiment.acceptance, bench.experiment.training
+    steps = steps_in(rule.epochs, len(bench.batches), recipe.batch_size)
+    a_batch = min(recipe.batch_size, len(bench.batches))
+    ahead = training_cost(child.cost.remaining_multiply_adds, steps * a_batch)
 
     def steps_for(ticket: Ticket, multiply_adds: int) -> int:
-        a_step = training_cost(ticket.cost.remaining_multiply_adds, batch_size)
+        a_step = training_cost(ticket.cost.remaining_multiply_adds, a_batch)
         return max(1, round(multiply_adds / max(1, a_step)))
 
-    same = [parent] * rule.replicates
+    parents = [parent] * rule.replicates
     runners = [
         _Runner(CHILD, [child] * rule.replicates, steps),
-        _Runner(PARENT, same, steps_at_equal_cost(child, parent, steps)),
+        _Runner(PARENT, parents, steps_for(parent, ahead)),
     ]
     reasons = {}
     for name in rule.controls:
         if name == TRAINED_ON:
-            runners.append(_Runner(name, same, steps_for(parent, behind.generation + ahead)))
+            runners.append(_Runner(name, parents, steps_for(parent, behind.generation + ahead)))
             continue
         try:
             found = [_control(bench, generation, name, child, r) for r in range(rule.replicates)]
@@ -101,27 +138,7 @@ def confirm(
             reasons[name] = str(error)
         else:
             runners.append(_Runner(name, found, steps_for(found[0], behind.weights + ahead)))
-    fits = _train(bench, generation, runners)
-    scores = {
-        runner.name: _scores(bench, runner, fits[i * rule.replicates : (i + 1) * rule.replicates])
-        for i, runner in enumerate(runners)
-    }
-    generator = np.random.default_rng(
-        seeds.derive(bench.experiment.seed, "generation", generation, "resample")
-    )
-    margin = max(0.0, rule.margin + behind.carried)
-    against = compare(rule, margin, scores, len(bench.split.validation), generator)
-    fallen = behind.carried + against[0].effect(rule.measure).mean
-    return Confirmation(
-        rule.measure,
-        rule.level,
-        margin,
-        min(0.0, fallen),
-        scores[CHILD],
-        (*against, *(left_out(name, reason) for name, reason in reasons.items())),
-        sum(fitted.cost for fitted in fits),
-        sum(fitted.steps for fitted in fits),
-    )
+    return runners, reasons
 
 
 def _control(
@@ -137,7 +154,7 @@ def _control(
     return control(name, begun, lambda shape, drawn: fresh(shape, drawn, scheme), generator)
 
 
-def _train(bench: Bench[Experiment], generation: int, runners: Sequence[_Runner]) -> list[Fitted]:
+def _train(bench: Bench[Experiment], generation: int, runners: Sequence[_Runner]) -> list[_End]:
     """Each runner on each seed, runner by runner: all at once, where they can keep company."""
     chorus, replicates = Chorus(), bench.experiment.acceptance.replicates
     beside = replace(bench, perform=chorus.train)
@@ -152,19 +169,16 @@ def _train(bench: Bench[Experiment], generation: int, runners: Sequence[_Runner]
                 place={"phase": "confirm", "candidate": replicate + 1, "candidates": replicates},
                 marks=(runner.steps,),
             )
-            voices.append(chorus.add(partial(train, beside, ticket, job)))
+            voices.append(chorus.add(partial(_end, beside, ticket, job)))
     for _ in chorus.run():
         pass
     return [voice.result for voice in voices]
 
 
-def _scores(bench: Bench[Experiment], runner: _Runner, fits: Sequence[Fitted]) -> Scores:
-    """Read off the last point of each curve."""
-    ends = [None if fitted.is_diverged else fitted.rows[-1] for fitted in fits]
-    classes = bench.split.classes
-    return Scores(
-        runner.name,
-        runner.steps,
-        tuple(end["val_accuracy"] if end else 1 / classes for end in ends),
-        tuple(end["val_calibrated_loss"] if end else math.log(classes) for end in ends),
-    )
+def _end(bench: Bench[Experiment], ticket: Ticket, job: Job) -> _End:
+    """The last point of a training's curve; of one that diverged, a guess."""
+    fitted, classes = train(bench, ticket, job), bench.split.classes
+    accuracy, loss = 1 / classes, math.log(classes)
+    if not fitted.is_diverged:
+        accuracy, loss = fitted.rows[-1]["val_accuracy"], fitted.rows[-1]["val_calibrated_loss"]
+    return _End(accuracy, loss, fitted.cost, fitted.steps)
