@@ -70,6 +70,7 @@ def test_page_terminal_and_json_show_it(lines: list[Line], tmp_path: Path) -> No
     page = render(record)
     assert "<h2>Confirmation</h2>" in page
     assert "parent trained on" in page
+    assert page.count("against ") >= 4
     console = Console(record=True, width=200, file=StringIO())
     print_tables(console, record)
     text = console.export_text()

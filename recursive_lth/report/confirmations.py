@@ -23,7 +23,7 @@ def confirmation_table(generations: Sequence[Mapping[str, Any]]) -> Table:
             continue
         for each in confirmation["against"]:
             accuracy, loss = each["accuracy"], each["loss"]
-            name = NAMES.get(each["rival"], each["rival"].replace("_", " "))
+            name = name_rival(each["rival"])
             first = [str(line["generation"]), name, each["verdict"] or "left out"]
             if accuracy is None:
                 rows.append(first + [UNKNOWN] * (len(HEADERS) - len(first)))
@@ -39,6 +39,11 @@ def confirmation_table(generations: Sequence[Mapping[str, Any]]) -> Table:
                 ]
             )
     return Table(HEADERS, rows)
+
+
+def name_rival(rival: str) -> str:
+    """A rival in words."""
+    return NAMES.get(rival, rival.replace("_", " "))
 
 
 def _effect(effect: Mapping[str, Any], scale: int, digits: int, p: float | None) -> list[str]:
