@@ -13,6 +13,7 @@ from recursive_lth.cli.show import as_json, print_tables
 from recursive_lth.config import Acceptance
 from recursive_lth.report.confirmations import HEADERS, confirmation_table
 from recursive_lth.report.page import render
+from recursive_lth.report.quantities import probability
 from recursive_lth.report.record import read_run
 from recursive_lth.search.confirmation import CHILD, PARENT, Confirmation, Scores, compare, left_out
 
@@ -58,10 +59,10 @@ def test_each_rival_has_a_row(lines: list[Line]) -> None:
     assert parent[7] == "+0.0100"
     assert parent[-1] == "5"
     controls = confirmation().against[1:4]
-    assert reinit[5] == f"{controls[0].p_holm:.3f}"
+    assert reinit[5] == probability(controls[0].p_holm or 0.0)
     lost = controls[0].loss
     assert lost is not None
-    assert reinit[9] == f"{lost.p:.3f}"
+    assert reinit[9] == probability(lost.p)
     assert set(dense[3:]) == {"–"}
 
 

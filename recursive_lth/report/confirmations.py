@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recursive_lth.report.quantities import UNKNOWN, signed
+from recursive_lth.report.quantities import UNKNOWN, probability, signed
 from recursive_lth.report.table import Table
 
 HEADERS = ["generation", "against", "verdict", "accuracy, points", "95 % interval", "p", "p, flips"]
@@ -33,7 +33,7 @@ def confirmation_table(generations: Sequence[Mapping[str, Any]]) -> Table:
                 [
                     *first,
                     *_effect(accuracy, 100, 2, corrected.get("accuracy")),
-                    f"{accuracy['p_flip']:.3f}",
+                    probability(accuracy["p_flip"]),
                     *_effect(loss, 1, 4, corrected.get("loss")),
                     str(accuracy["n"]),
                 ]
@@ -52,5 +52,5 @@ def _effect(effect: Mapping[str, Any], scale: int, digits: int, p: float | None)
     return [
         signed(scale * effect["mean"], digits),
         f"{low} to {high}",
-        f"{effect['p'] if p is None else p:.3f}",
+        probability(effect["p"] if p is None else p),
     ]

@@ -59,6 +59,15 @@ def points(difference: float) -> str:
     return f"{signed(100 * difference, 2)} points"
 
 
+def probability(number: float) -> str:
+    """A probability to three digits.
+
+    >>> probability(0.03125), probability(0.0001)
+    ('0.031', '<0.001')
+    """
+    return "<0.001" if number < 0.0005 else f"{number:.3f}"
+
+
 def magnitude(number: float | None) -> str:
     """A small number by its magnitude; zero is plain.
 
