@@ -25,11 +25,11 @@ from recursive_lth.architecture.cost import training_cost
 from recursive_lth.config import Experiment, Growth
 from recursive_lth.config_file import experiment_from, read_toml
 from recursive_lth.files import read_json, write_atomic, write_json
-from recursive_lth.lottery.aggregate import interval
 from recursive_lth.report.canvas import LIGHT, draw_svg
 from recursive_lth.report.quantities import operations
 from recursive_lth.running.run_folder import run_folder
 from recursive_lth.search.run import grow
+from recursive_lth.statistics import interval
 
 HERE = Path(__file__).parent
 PARTS = ("growth_initialisations_mnist", "growth_initialisations_cifar10")

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recursive_lth.lottery.aggregate import average
+from recursive_lth.statistics import average
 
 Line = dict[str, Any]
 LENET = {"fc1": 235_200, "fc2": 30_000, "output": 1_000}

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from recursive_lth.lottery.aggregate import AVERAGED, aggregate, average, interval, pairs
+from recursive_lth.lottery.aggregate import AVERAGED, aggregate, pairs
+from recursive_lth.statistics import average, interval
 
 Line = dict[str, Any]
 ACCURACIES = st.lists(st.floats(0, 1), min_size=2, max_size=12)

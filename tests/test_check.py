@@ -26,6 +26,10 @@ FIXED = "growth.policy=fixed"
         (["growth.policy=tpee"], "unknown growth.policy 'tpee': did you mean 'tpe'"),
         (['space.operator=["widen", "depen"]'], "unknown space.operator 'depen'.*'deepen'"),
         (['space.initialisation=["preserv"]'], "unknown space.initialisation .*'preserving'"),
+        (
+            ["acceptance.rule=paired", 'acceptance.controls=["trained"]'],
+            "unknown acceptance.controls 'trained': did you mean 'trained_on'",
+        ),
         (['space.mask=["dens"]'], "unknown space.mask 'dens': did you mean 'dense'"),
         (
             [FIXED, 'growth.schedule=[{}, {operator="widn"}]'],

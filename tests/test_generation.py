@@ -1,14 +1,14 @@
 """A line of the lineage: there and back through JSON, and errors for what is no such line."""
 
 import json
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from typing import Any
 
 import pytest
 from search_runs import invented, tried
 
 from recursive_lth.errors import DamagedFileError
-from recursive_lth.search.generation import Generation
+from recursive_lth.search.generation import Generation, is_needed
 
 PROMISED = {
     *("digest", "parent", "generation", "operator", "growth", "depth", "widths", "parameters"),
@@ -55,9 +55,7 @@ def test_fields_of_a_later_version_are_passed_over() -> None:
     assert Generation.from_dict(through_json(FULL) | {"colour": "blue"}) == FULL
 
 
-@pytest.mark.parametrize(
-    "name", [f.name for f in fields(Generation) if f.default_factory is MISSING]
-)
+@pytest.mark.parametrize("name", [f.name for f in fields(Generation) if is_needed(f)])
 def test_a_missing_field_is_an_error_that_names_it(name: str) -> None:
     row = through_json(FULL)
     del row[name]
@@ -71,6 +69,15 @@ def test_a_line_from_before_survivors_were_counted_is_read() -> None:
     assert Generation.from_dict(row).survivors == {"0": 4, "2": 2}
     del row["survivors"]
     assert Generation.from_dict(row).survivors == {}
+
+
+def test_a_line_from_before_tickets_were_confirmed_is_read() -> None:
+    row = through_json(FULL) | {"weights_cost": 7, "confirmation": {"level": 0.05}}
+    found = Generation.from_dict(row)
+    assert (found.weights_cost, found.confirmation) == (7, {"level": 0.05})
+    del row["weights_cost"], row["confirmation"]
+    older = Generation.from_dict(row)
+    assert (older.weights_cost, older.confirmation) == (0, None)
 
 
 @pytest.mark.parametrize("name", ["number", "status", "rungs", "training_steps"])

@@ -13,7 +13,15 @@ import recursive_lth
 
 HOUSE = Path(recursive_lth.__file__).parent
 NAME = HOUSE.name
-GROUND = ("errors", "files", "seeds", "config", "config_file", "shelf")  # in this order too
+GROUND = (
+    "errors",
+    "files",
+    "seeds",
+    "statistics",
+    "config",
+    "config_file",
+    "shelf",
+)  # in this order too
 FLOORS: tuple[tuple[str, ...], ...] = (
     *((room,) for room in GROUND),
     ("architecture",),

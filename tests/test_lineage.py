@@ -15,7 +15,7 @@ from recursive_lth.search.lineage import (
     ancestors,
     best,
     front,
-    last_accepted,
+    next_parent,
     rejected_in_a_row,
     tickets,
     tree,
@@ -105,7 +105,7 @@ def test_winning_tickets_are_accepted_and_pruned() -> None:
 
 
 def test_growth_goes_on_from_the_last_accepted() -> None:
-    assert [last_accepted(BRANCHED[:n]).generation for n in range(1, 6)] == [0, 1, 1, 3, 3]
+    assert [next_parent(BRANCHED[:n]).generation for n in range(1, 6)] == [0, 1, 1, 3, 3]
 
 
 def test_rejections_are_counted_from_the_end() -> None:

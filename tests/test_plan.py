@@ -19,7 +19,12 @@ from recursive_lth.pruning.prune import prune
 from recursive_lth.pruning.schedule import next_round
 from recursive_lth.pruning.scores import SCORES
 from recursive_lth.search.controller import stop_reason
-from recursive_lth.search.plan import plan, planned_epochs, start_architecture
+from recursive_lth.search.plan import (
+    plan,
+    planned_confirmation,
+    planned_epochs,
+    start_architecture,
+)
 from recursive_lth.ticket.morph import birth
 
 SHAPE = (1, 8, 8)
@@ -100,6 +105,32 @@ def test_the_plan_in_numbers() -> None:
     assert found["epochs"] == epochs
     assert found["training_steps"] == epochs * 7
     assert found["training_multiply_adds"] == 3 * 444 * epochs * 7 * 16
+
+
+@pytest.mark.parametrize(
+    ("settings", "confirmed"),
+    [
+        # 5 pairs: ticket and parent of 1 epoch each; a control on top of 3 + 2, then of 3 as well
+        (['acceptance.controls=["reinit"]'], [0, 5 * (3 + 5), 5 * (3 + 9), 5 * (3 + 13)]),
+        # candidate 2, growth 1, a round 1: 4 epochs of the generation itself; of the first, 2
+        (['acceptance.controls=["trained_on"]'], [0, 5 * (3 + 2), 5 * (3 + 4), 5 * (3 + 4)]),
+        (["acceptance.controls=[]", "acceptance.replicates=3"], [0, 6, 6, 6]),
+        (
+            ['acceptance.controls=["reinit", "dense"]', "pruning.rewind=init"],
+            [0, *[5 * (4 + 2 * 1)] * 3],
+        ),
+    ],
+)
+def test_confirmations_are_planned(settings: list[str], confirmed: list[float]) -> None:
+    """On top of what a generation trains anyway, and told by themselves."""
+    paired = small("acceptance.rule=paired", *settings)
+    architecture = start_architecture(paired, SHAPE, 10)
+    assert planned_confirmation(paired, architecture) == confirmed
+    alone = planned_epochs(small(), architecture)
+    whole_plan = planned_epochs(paired, architecture)
+    assert whole_plan == [a + b for a, b in zip(alone, confirmed, strict=True)]
+    assert plan(paired, SHAPE, 10, 120)["confirmation_epochs"] == sum(confirmed)
+    assert plan(small(), SHAPE, 10, 120)["confirmation_epochs"] == 0
 
 
 def test_a_batch_larger_than_the_data_is_all_of_it() -> None:

@@ -22,6 +22,7 @@ VERBS = {
     "judge": "judging candidate",
     "grow": "training what has grown",
     "prune": "pruning",
+    "confirm": "confirming",
 }
 Report = Callable[[str], None]  # print a line that stays
 

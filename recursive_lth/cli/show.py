@@ -11,6 +11,7 @@ from recursive_lth.cli import screen
 from recursive_lth.cli.options import Debug, Json, Out
 from recursive_lth.cli.runs import find_run, state, tickets_state
 from recursive_lth.report import standing
+from recursive_lth.report.confirmations import confirmation_table
 from recursive_lth.report.quantities import count, percent
 from recursive_lth.report.record import RunRecord, command_of, read_run
 from recursive_lth.report.table import Table, front_table, lineage_table
@@ -72,11 +73,14 @@ def print_tickets(console: Console, record: TicketsRecord) -> None:
 
 
 def print_tables(console: Console, record: RunRecord) -> None:
-    """Print the lineage and the Pareto front."""
+    """Print the lineage, the Pareto front, and what confirmations have shown."""
     best = standing.best(record)
     front = front_table(standing.front(record), best=best["digest"] if best else "")
     screen.print_table(console, "lineage", lineage_table(record.generations))
     screen.print_table(console, "Pareto front: accuracy, remaining weights, depth", front)
+    confirmed = confirmation_table(record.generations)
+    if confirmed.rows:
+        screen.print_table(console, "tickets against parents and controls, in pairs", confirmed)
 
 
 def density_table(line: Mapping[str, Any]) -> Table:

@@ -1,10 +1,14 @@
 """Who decides how to grow, what counts as a winning ticket, and when a run stops."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from recursive_lth.config.checks import one_of, within
 from recursive_lth.errors import InputError
+
+RULES = ("margin", "paper", "paired")
+MEASURES = ("accuracy", "loss")
+OF_PAIRS = ("replicates", "epochs", "level", "measure", "controls")  # read by rule paired alone
 
 
 @dataclass(frozen=True)
@@ -132,16 +136,46 @@ class Growth:
 class Acceptance:
     """When a pruned network counts as a winning ticket: accurate and sparse enough.
 
-    Its validation accuracy may lie `margin` below the best accepted one's, its density must be at
-    most `max_density`.
+    Its density must be at most `max_density`, whatever the `rule`. By `margin` its validation
+    accuracy may lie `margin` below the best accepted one's, for the first ticket below the dense
+    start's; by `paper` always below the dense start's (Zhang 2021, arXiv 2109.03862). By `paired`
+    it is trained on for `epochs`, beside its parent and for as many multiply-adds, on `replicates`
+    seeds that have selected nothing; it must be better at the `level` (won), or as good within
+    `margin` (tied), in the `measure`: accuracy, or calibrated loss in nats. `controls` are trained
+    beside them and reported; they decide nothing. See `search/confirm.py` for what is fair.
+
+    After `backtrack` rejected tickets in a row growth goes on from the best earlier one that has
+    not had as many; 0 = never.
     """
 
     margin: float = 0.005
     max_density: float = 1.0
+    rule: str = "margin"
+    replicates: int = 5
+    epochs: float = 1.0
+    level: float = 0.05
+    measure: str = "accuracy"
+    controls: tuple[str, ...] = ()  # each is trained as long as the whole line, n times
+    backtrack: int = 0
 
     def __post_init__(self) -> None:
         within("acceptance.margin", self.margin, 0, 1)
         within("acceptance.max_density", self.max_density, 0, 1, open_low=True)
+        one_of("acceptance.rule", self.rule, RULES)
+        one_of("acceptance.measure", self.measure, MEASURES)
+        within("acceptance.replicates", self.replicates, 2, 1000)
+        within("acceptance.epochs", self.epochs, 0, math.inf, open_low=True)
+        within("acceptance.level", self.level, 0, 0.5, open_low=True)
+        within("acceptance.backtrack", self.backtrack, 0, math.inf)
+        for field in fields(self):
+            is_set = getattr(self, field.name) != field.default
+            if is_set and field.name in OF_PAIRS and self.rule != "paired":
+                raise InputError(
+                    f"acceptance.{field.name} is read by acceptance.rule=paired alone: set "
+                    "that rule, or leave it out"
+                )
+        if len(set(self.controls)) < len(self.controls):
+            raise InputError(f"acceptance.controls names one twice: {list(self.controls)}")
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,11 @@ class Pruning:
         return self.rewind in {"none", "fine_tune"}
 
     @property
+    def keeps_trained(self) -> bool:
+        """True iff a cut ticket has trained weights, though its learning rate may be rewound."""
+        return self.is_inheriting or self.restore == "learning_rate"
+
+    @property
     def kept_of(self) -> int:
         """N of an N:M granularity; 0 for another."""
         return int(self.granularity.partition(":")[0]) if ":" in self.granularity else 0

@@ -1,26 +1,15 @@
 """From the lines of a run to its table: means over replicates, and paired differences."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
+from recursive_lth.statistics import average, interval
+
 Line = Mapping[str, Any]
-Number = dict[str, Any]  # mean, sd (None for one replicate) and n
 TICKET = "ticket"
 TRANSFER = "transfer"
-CONFIDENCE = 0.95
 AVERAGED = ("val_accuracy", "test_accuracy", "early_stop_step", "early_stop_test_accuracy")
-
-
-def average(values: Iterable[float | None]) -> Number:
-    """Mean, sample standard deviation and number of the values that are not null."""
-    known = [float(v) for v in values if v is not None]
-    return {
-        "mean": fmean(known) if known else None,
-        "sd": stdev(known) if len(known) > 1 else None,
-        "n": len(known),
-    }
 
 
 def aggregate(lines: Iterable[Line]) -> list[dict[str, Any]]:
@@ -77,18 +66,6 @@ def pairs(lines: Sequence[Line]) -> list[dict[str, Any]]:
                 }
             )
     return rows
-
-
-def interval(values: Sequence[float]) -> Number:
-    """Mean, spread and the 95 % t interval of the mean; no interval for one value."""
-    found = average(values)
-    if found["sd"] is None:
-        return found | {"low": None, "high": None}
-    from scipy import stats  # takes half a second to import, and tables are read without it
-
-    n = len(values)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * found["sd"] / math.sqrt(n)
-    return found | {"low": found["mean"] - half, "high": found["mean"] + half}
 
 
 def _place(line: Line) -> tuple[Any, ...]:

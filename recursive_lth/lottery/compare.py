@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from recursive_lth.lottery.aggregate import TICKET, average
+from recursive_lth.lottery.aggregate import TICKET
 from recursive_lth.pruning.overlap import Overlap, overlap
+from recursive_lth.statistics import average
 from recursive_lth.ticket.ticket import Ticket
 
 Load = Callable[[str], Ticket]  # a ticket of the run by digest

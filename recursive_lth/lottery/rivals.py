@@ -91,8 +91,7 @@ def _control(bench: Bench[TicketExperiment], level: Level, name: str) -> Ticket:
 
 def _initial(bench: Bench[TicketExperiment], level: Level) -> Ticket:
     """The ticket at the values it is rewound to, whatever it has inherited."""
-    pruning = bench.experiment.pruning
-    keeps_trained = pruning.is_inheriting or pruning.restore == "learning_rate"
+    keeps_trained = bench.experiment.pruning.keeps_trained
     return rewind(level.trial.ticket) if keeps_trained else level.trial.ticket
 
 

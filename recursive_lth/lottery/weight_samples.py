@@ -5,9 +5,9 @@ from typing import Any
 
 from recursive_lth import seeds
 from recursive_lth.config import TicketExperiment
-from recursive_lth.lottery.aggregate import average
 from recursive_lth.lottery.levels import Level, drawing
 from recursive_lth.running.job import Bench
+from recursive_lth.statistics import average
 from recursive_lth.ticket import masks as masking
 from recursive_lth.training.evaluate import evaluate
 from recursive_lth.training.supermask import frozen

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from recursive_lth.report.candidates import draw_candidates
+from recursive_lth.report.confirmation_drawing import draw_confirmations
 from recursive_lth.report.curves import draw_curves
 from recursive_lth.report.density import draw_density
 from recursive_lth.report.growth_drawing import draw_growth, draw_network
@@ -65,6 +66,7 @@ def draw_growths(record: RunRecord) -> list[GrowthFigure]:
 FIGURES: dict[str, Callable[[RunRecord], str | None]] = {
     "accuracy": draw_accuracy,
     "tree": draw_tree,
+    "confirmations": draw_confirmations,
     "candidates": draw_candidates,
     "density": draw_density,
     "survival": draw_survival,

@@ -6,6 +6,7 @@ from typing import Any
 
 from recursive_lth.files import write_atomic
 from recursive_lth.report.answer import find_answer
+from recursive_lth.report.confirmations import confirmation_table
 from recursive_lth.report.figures import draw_figures, draw_growths
 from recursive_lth.report.quantities import count, duration, operations
 from recursive_lth.report.record import RunRecord, read_run
@@ -41,6 +42,7 @@ def render(record: RunRecord) -> str:
         front=front_table(front(record), best=ticket["digest"] if ticket else ""),
         lineage=lineage_table(record.generations),
         certificates=certificate_table(record.generations),
+        confirmations=confirmation_table(record.generations),
         reasons=list_reasons(record.generations),
         survival=survival_table(record),
         figures=draw_figures(record),

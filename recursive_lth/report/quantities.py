@@ -41,13 +41,31 @@ def percent(fraction: float | None, *, digits: int = 2) -> str:
     return UNKNOWN if fraction is None else f"{100 * fraction:.{digits}f} %"
 
 
+def signed(number: float, digits: int) -> str:
+    """A difference with its sign.
+
+    >>> signed(0.4149, 2), signed(-0.2, 1)
+    ('+0.41', '−0.2')
+    """
+    return f"{number:+.{digits}f}".replace("-", "−")
+
+
 def points(difference: float) -> str:
     """A difference of two fractions, in percentage points.
 
     >>> points(0.0041), points(-0.002)
     ('+0.41 points', '−0.20 points')
     """
-    return f"{100 * difference:+.2f} points".replace("-", "−")
+    return f"{signed(100 * difference, 2)} points"
+
+
+def probability(number: float) -> str:
+    """A probability to three digits.
+
+    >>> probability(0.03125), probability(0.0001)
+    ('0.031', '<0.001')
+    """
+    return "<0.001" if number < 0.0005 else f"{number:.3f}"
 
 
 def magnitude(number: float | None) -> str:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from recursive_lth.lottery.aggregate import interval as interval_of
 from recursive_lth.report.quantities import operations, percent, points
 from recursive_lth.report.tickets_overlap import of_all_arms
 from recursive_lth.report.tickets_pairs import is_clear
 from recursive_lth.report.tickets_record import TicketsRecord
 from recursive_lth.report.tickets_table import density, has_arms, interval, spread
+from recursive_lth.statistics import interval as interval_of
 
 Row = Mapping[str, Any]
 RIVALS = {

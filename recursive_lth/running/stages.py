@@ -6,7 +6,7 @@ whether it is already there. Long trainings also leave a checkpoint at the end o
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,8 +102,10 @@ class Stages:
         """Keep tensors beside a finished ticket for the generations that begin with it."""
         _write_groups(self._legacy(digest), {}, groups)
 
-    def passed_on(self, digest: str) -> dict[str, dict[str, Tensor]]:
-        """What was kept beside a ticket; what is beside others is dropped.
+    def passed_on(
+        self, digest: str, *, wanted: Collection[str] = ()
+    ) -> dict[str, dict[str, Tensor]]:
+        """What was kept beside a ticket; what is beside others is dropped, but of those wanted yet.
 
         Raises `DamagedFileError` where it is gone or damaged: it cannot be computed again.
         """
@@ -113,8 +115,9 @@ class Stages:
             raise DamagedFileError(
                 f"{path} is gone or damaged: restore it or start anew with --resume never"
             )
+        kept = {path, *map(self._legacy, wanted)}
         for other in path.parent.iterdir():
-            if other != path:
+            if other not in kept:
                 other.unlink()
         return found[1]
 

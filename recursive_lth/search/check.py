@@ -9,8 +9,10 @@ from recursive_lth.growth.initialise import INITIALISATIONS, PRESERVING
 from recursive_lth.growth.masks_of_new import MASKS_OF_NEW
 from recursive_lth.growth.operators import COMPOUNDS, OPERATORS, PLACES
 from recursive_lth.growth.optimizer import INHERIT
+from recursive_lth.pruning.controls import CONTROLS
 from recursive_lth.pruning.scores import NEEDS_TALLY
 from recursive_lth.running import check
+from recursive_lth.search.confirm import TRAINED_ON
 from recursive_lth.search.judging.cuts import CUTS
 from recursive_lth.search.judging.race import RACES
 from recursive_lth.search.policies.catalogue import OWN, POLICIES, check_policy
@@ -38,12 +40,14 @@ def check_rewind(experiment: Experiment, samples: int) -> None:
 def check_names(experiment: Experiment) -> None:
     """Raise `InputError`, naming key and nearest match, where a name is not in its registry."""
     operators = {**OPERATORS, **COMPOUNDS}
+    controls = {**CONTROLS, TRAINED_ON: 0}
     births = {PRESERVING: 0} | {n: 0 for known in INITIALISATIONS.values() for n in known}
     more: check.Wanted = [
         (TRIGGERS, experiment.growth.trigger, "growth.trigger"),
         (INHERIT, experiment.growth.optimizer, "growth.optimizer"),
         (CUTS, experiment.growth.cut, "growth.cut"),
         (RACES, experiment.growth.race, "growth.race"),
+        *((controls, name, "acceptance.controls") for name in experiment.acceptance.controls),
         *((operators, name, "space.operator") for name in experiment.space.operator),
         *((births, name, "space.initialisation") for name in experiment.space.initialisation),
         *((MASKS_OF_NEW, name, "space.mask") for name in experiment.space.mask),
@@ -75,8 +79,24 @@ def check_names(experiment: Experiment) -> None:
 def check_fit(experiment: Experiment, start: Architecture, samples: int) -> None:
     """Raise `InputError` where an experiment does not fit its first network or its data."""
     check_rewind(experiment, samples)
+    check_backtracking(experiment)
     check.check_target(experiment.pruning, start)
     check_growth(experiment, start)
+
+
+def check_backtracking(experiment: Experiment) -> None:
+    """Raise `InputError` where growth could never go on from an earlier ticket."""
+    back, patience = experiment.acceptance.backtrack, experiment.budget.patience
+    if back and 0 < patience <= back:
+        raise InputError(
+            f"budget.patience={patience} ends the run before acceptance.backtrack={back} goes "
+            "back: set a larger patience, or 0"
+        )
+    if back and experiment.growth.policy == "never":
+        raise InputError(
+            "acceptance.backtrack grows an earlier ticket otherwise, and growth.policy=never does "
+            "not: set acceptance.backtrack=0"
+        )
 
 
 def check_growth(experiment: Experiment, start: Architecture) -> None:

@@ -1,45 +1,30 @@
-"""The controller: generations of train, prune, accept and grow, each from the last accepted one."""
+"""The controller: generations of train, prune, accept and grow, each from an accepted one."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from time import perf_counter
 
 from recursive_lth import seeds
 from recursive_lth.config import Experiment, Training
 from recursive_lth.errors import InputError
-from recursive_lth.growth.optimizer import RESET
 from recursive_lth.pruning.cut import cut
 from recursive_lth.pruning.rewind import rewind, rewind_newborn
 from recursive_lth.running.evidence import gather
 from recursive_lth.running.job import Bench, Job, Row
 from recursive_lth.running.start import brings_weights, first_ticket
 from recursive_lth.running.train import train
-from recursive_lth.search.acceptance import Verdict, accept
-from recursive_lth.search.describe import describe_ticket
+from recursive_lth.search.confirm import Behind
 from recursive_lth.search.generation import Generation
 from recursive_lth.search.judging.choose import Seedling, choose
-from recursive_lth.search.lineage import START, last_accepted, rejected_in_a_row
+from recursive_lth.search.lineage import START, next_parent, rejected_in_a_row, still_wanted
 from recursive_lth.search.policies.past import Policy
 from recursive_lth.search.stopping import StopRule, stop_rule
+from recursive_lth.search.turn import Turn, close, keeps_state
 from recursive_lth.ticket.moments import State
 from recursive_lth.ticket.ticket import Ticket
-from recursive_lth.training.evaluate import evaluate
 from recursive_lth.training.loop import steps_in
 from recursive_lth.training.optimizer import at_last_rate
 from recursive_lth.training.shrink import shrink_perturb
-
-
-@dataclass
-class _Turn:
-    """What a generation has done so far; lives no longer than it."""
-
-    ticket: Ticket
-    rows: list[Row]
-    cost: int
-    steps: int
-    state: State = field(default_factory=dict)  # of the optimizer, where growth.optimizer keeps it
-    is_diverged: bool = False
-    new_layers: frozenset[str] = frozenset()
 
 
 def generations(
@@ -62,7 +47,7 @@ def generations(
         if number == 0:
             turn, ticket, rows = _start(bench)
         else:
-            parent = load(last_accepted(line).digest)
+            parent = load(next_parent(line, bench.experiment.acceptance.backtrack).digest)
             turn, ticket, rows = _prune_and_grow(bench, line, parent, policy)
         turn = replace(turn, seconds=perf_counter() - began)
         line.append(turn)
@@ -96,13 +81,13 @@ def _start(bench: Bench[Experiment]) -> tuple[Generation, Ticket, list[Row]]:
     experiment, shape = bench.experiment, tuple(bench.split.train.images.shape[1:])
     generator = seeds.generator(experiment.seed, "generation", 0, "birth")
     ticket = first_ticket(experiment.start, shape, bench.split.classes, generator)
-    turn = _Turn(ticket, [], 0, 0, new_layers=frozenset(ticket.architecture.layers))
+    turn = Turn(ticket, [], 0, 0, new_layers=frozenset(ticket.architecture.layers))
     back = None if brings_weights(experiment.start) else _rewind_step(bench)
     _train(bench, turn, 0, "train", experiment.training.epochs, keep_at=back)
     if turn.is_diverged:
         raise InputError("the start network diverges: lower training.learning_rate")
     nothing = Seedling(turn.ticket, None, None, (), [])
-    return _close(bench, turn, [], START, nothing), turn.ticket, turn.rows
+    return close(bench, turn, [], START, nothing, None), turn.ticket, turn.rows
 
 
 def _prune_and_grow(
@@ -111,7 +96,10 @@ def _prune_and_grow(
     """A later generation: grow the parent (not yet in generation 1), train it, prune it."""
     experiment, number = bench.experiment, len(line)
     is_growing = number > 1 and experiment.growth.policy != "never"
-    state = bench.stages.passed_on(parent.digest) if _keeps_state(bench) else State()
+    state = State()
+    if keeps_state(bench):
+        wanted = still_wanted(line, experiment.acceptance.backtrack)
+        state = bench.stages.passed_on(parent.digest, wanted=wanted)
     seedling = Seedling(parent, None, None, (), [], state)
     if is_growing:
         young = shrink_perturb(
@@ -123,25 +111,39 @@ def _prune_and_grow(
         )
         earlier = [past.candidates for past in line]
         seedling = choose(bench, young, number, earlier, state=state, own=policy)
-    turn = _Turn(
+    turn = Turn(
         replace(seedling.ticket, parent=parent.digest),
         list(seedling.rows),
         line[-1].training_cost + seedling.cost,
         line[-1].training_steps + sum(c.training_steps for c in seedling.candidates),
         seedling.state,
         new_layers=frozenset(seedling.ticket.architecture.layers) - set(parent.architecture.layers),
+        behind=_behind(line, parent, seedling),
     )
     if is_growing:
-        start_loss = last_accepted(line).val_calibrated_loss
+        start_loss = _line_of(line, parent).val_calibrated_loss
         rule = stop_rule(bench, turn.ticket, number, start_loss=start_loss, overhead=seedling.cost)
         back, epochs = _rewind_step(bench), experiment.growth.epochs
         _train(bench, turn, number, "grow", epochs, keep_at=back, rule=rule)
     _prune(bench, turn, number)
     operator = seedling.growth["operator"] if seedling.growth else "none"
-    return _close(bench, turn, line, operator, seedling), turn.ticket, turn.rows
+    return close(bench, turn, line, operator, seedling, parent), turn.ticket, turn.rows
 
 
-def _prune(bench: Bench[Experiment], turn: _Turn, number: int) -> None:
+def _behind(line: Sequence[Generation], parent: Ticket, seedling: Seedling) -> Behind:
+    """What a generation begins with: its parent's past, and its chosen one's short training."""
+    before = _line_of(line, parent)
+    chosen = [c for c in seedling.candidates if c.status == "chosen"]
+    begun = sum(c.training_cost // max(1, len(c.replicates)) for c in chosen)  # races leave nothing
+    carried = before.confirmation["carried"] if before.confirmation else 0.0
+    return Behind(before.weights_cost + begun, begun, carried)
+
+
+def _line_of(line: Sequence[Generation], ticket: Ticket) -> Generation:
+    return next(turn for turn in line if turn.digest == ticket.digest)
+
+
+def _prune(bench: Bench[Experiment], turn: Turn, number: int) -> None:
     """Rounds of pruning, each followed by rewinding, if any, and training."""
     experiment, pruning = bench.experiment, bench.experiment.pruning
     start = turn.ticket.architecture
@@ -156,6 +158,8 @@ def _prune(bench: Bench[Experiment], turn: _Turn, number: int) -> None:
         turn.ticket, turn.state = smaller.ticket, smaller.moved(turn.state)
         if not pruning.is_inheriting:  # moments of other weights are of no use
             turn.ticket, turn.state = rewind(turn.ticket, restore=pruning.restore), {}
+            if not pruning.keeps_trained:
+                turn.behind = replace(turn.behind, weights=0)
         done += 1
         recipe = experiment.training
         if pruning.rewind == "fine_tune":
@@ -165,7 +169,7 @@ def _prune(bench: Bench[Experiment], turn: _Turn, number: int) -> None:
 
 def _train(
     bench: Bench[Experiment],
-    turn: _Turn,
+    turn: Turn,
     generation: int,
     phase: str,
     epochs: float,
@@ -186,7 +190,7 @@ def _train(
         place={"phase": phase, "candidate": None, "candidates": experiment.growth.candidates},
         state=turn.state,
         keep_at=() if keep_at is None else (keep_at,),
-        keeps_end=_keeps_state(bench),
+        keeps_end=keeps_state(bench),
         is_restartable=not (rule and rule.remembers),
     )
     fitted = train(bench, turn.ticket, job, rule.should_stop if rule else None)
@@ -195,11 +199,16 @@ def _train(
         turn.ticket = rewind_newborn(
             turn.ticket, fitted.kept[keep_at].weights, generation, new_layers=turn.new_layers
         )
-    if _keeps_state(bench) and not fitted.is_diverged:
+    if keeps_state(bench) and not fitted.is_diverged:
         turn.state = fitted.kept[fitted.steps].state
     turn.rows += fitted.rows
     turn.cost += fitted.cost
     turn.steps += fitted.steps
+    turn.behind = replace(
+        turn.behind,
+        weights=turn.behind.weights + fitted.cost,
+        generation=turn.behind.generation + fitted.cost,
+    )
     turn.is_diverged |= fitted.is_diverged
 
 
@@ -207,57 +216,6 @@ def _steps(bench: Bench[Experiment], epochs: float) -> int:
     return steps_in(epochs, len(bench.batches), bench.experiment.training.batch_size)
 
 
-def _keeps_state(bench: Bench[Experiment]) -> bool:
-    return bench.experiment.growth.optimizer != RESET
-
-
 def _rewind_step(bench: Bench[Experiment]) -> int | None:
     experiment = bench.experiment
     return experiment.pruning.rewind_step(bench.per_epoch(experiment.training))
-
-
-def _close(
-    bench: Bench[Experiment],
-    turn: _Turn,
-    line: Sequence[Generation],
-    operator: str,
-    seedling: Seedling,
-) -> Generation:
-    """The generation's line: its ticket evaluated on validation data, and the verdict."""
-    turn.ticket = replace(
-        turn.ticket, provenance={"experiment": bench.experiment.digest, "generation": len(line)}
-    )
-    with bench.clock.inside("evaluation"):
-        evaluation = evaluate(turn.ticket.architecture, turn.ticket.weights, bench.split.validation)
-    if turn.is_diverged:
-        verdict = Verdict(False, "rejected: training diverged; lower training.learning_rate")
-    elif not line:
-        kind = "dense" if turn.ticket.cost.density == 1 else "given"
-        verdict = Verdict(True, f"the {kind} {operator} network")
-    else:
-        rule = bench.experiment.acceptance
-        verdict = accept(rule, line, evaluation.accuracy, turn.ticket.cost.density)
-    if _keeps_state(bench) and verdict.accepted:
-        with bench.clock.inside("saving"):
-            bench.stages.pass_on(turn.ticket.digest, turn.state)
-    bench.meter.tell(
-        val_accuracy=evaluation.accuracy, remaining_weights=turn.ticket.cost.remaining_weights
-    )
-    return Generation(
-        **describe_ticket(turn.ticket),
-        generation=len(line),
-        operator=operator,
-        growth=seedling.growth,
-        val_accuracy=evaluation.accuracy,
-        val_loss=evaluation.loss,
-        val_calibrated_loss=evaluation.calibrated_loss,
-        temperature=evaluation.temperature,
-        test_accuracy=None,
-        accepted=verdict.accepted,
-        verdict=verdict.words,
-        training_cost=turn.cost,
-        training_steps=turn.steps,
-        seconds=0.0,
-        certificate=seedling.certificate,
-        candidates=seedling.candidates,
-    )

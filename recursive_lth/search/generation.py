@@ -1,7 +1,7 @@
 """One prune-and-grow turn in numbers, as the lineage file holds it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from recursive_lth.errors import DamagedFileError
@@ -57,6 +57,8 @@ class Generation:
     `training_cost` and `training_steps` count the whole run up to and including this ticket,
     candidates too. `survivors` says how many of the remaining weights were born in each
     generation, oldest first; it is empty in lines that were written before it was known.
+    `weights_cost` are the multiply-adds of the trainings in this run that its weights as they are
+    have gone through. `confirmation` holds what rule `paired` found (`search/confirm.py`) or null.
     """
 
     digest: str
@@ -88,6 +90,8 @@ class Generation:
     layers: Mapping[str, Mapping[str, int]]
     architecture: Mapping[str, Any]
     survivors: Mapping[str, int] = field(default_factory=dict)
+    weights_cost: int = 0
+    confirmation: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -96,10 +100,11 @@ class Generation:
     @staticmethod
     def from_dict(row: Mapping[str, Any]) -> "Generation":
         """The generation of a lineage line. Raises `DamagedFileError` where a field is missing."""
-        needed = [f.name for f in fields(Generation) if f.default_factory is MISSING]
         try:
-            known = {name: row[name] for name in needed}
-            known["survivors"] = row.get("survivors", {})
+            known = {f.name: row[f.name] for f in fields(Generation) if is_needed(f)}
+            for name in ("survivors", "weights_cost", "confirmation"):  # of later versions
+                if name in row:
+                    known[name] = row[name]
             tried = [_candidate(c) for c in row["candidates"]]
             unknown = {c.status for c in tried} - set(get_args(Status))
             if unknown:
@@ -110,6 +115,11 @@ class Generation:
                 "--resume never"
             ) from None
         return Generation(**known | {"candidates": tuple(tried)})
+
+
+def is_needed(field: Field[Any]) -> bool:
+    """True iff every line has had this field from the first version on."""
+    return field.default is MISSING and field.default_factory is MISSING
 
 
 def read_lineage(folder: RunFolder) -> list[Generation]:

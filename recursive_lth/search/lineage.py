@@ -31,9 +31,33 @@ def tickets(lineage: Sequence[Generation]) -> list[Generation]:
     return [turn for turn in lineage if turn.accepted and turn.operator != START]
 
 
-def last_accepted(lineage: Sequence[Generation]) -> Generation:
-    """The ticket that the next generation grows from."""
-    return [turn for turn in lineage if turn.accepted][-1]
+def next_parent(lineage: Sequence[Generation], backtrack: int = 0) -> Generation:
+    """The ticket that the next generation grows from: the last accepted one, or an earlier one.
+
+    After `backtrack` rejected tickets in a row (0 = never) a parent is spent, and growth goes on
+    from the best winning ticket of the lineage that is not: of most validation accuracy, then of
+    least calibrated loss. That may be a dead branch's end, or a ticket whose child was accepted and
+    is spent now. Each ticket is spent once, so that growth cannot circle; where all are, or where
+    nothing has won yet, the parent stays as it is. Only what is written in the lineage decides.
+    """
+    here, misses, spent = lineage[0], 0, set[str]()
+    for number, turn in enumerate(lineage[1:], start=2):
+        if turn.accepted:
+            here, misses = turn, 0
+            continue
+        misses += 1
+        if misses == backtrack:
+            spent.add(here.digest)
+            earlier = [past for past in lineage[:number] if past.digest not in spent]
+            found = best(earlier)
+            here, misses = (found, 0) if found else (here, misses)
+    return here
+
+
+def still_wanted(lineage: Sequence[Generation], backtrack: int) -> set[str]:
+    """The digests of tickets that a later generation may grow from."""
+    now = next_parent(lineage, backtrack).digest
+    return {now} | ({turn.digest for turn in tickets(lineage)} if backtrack else set())
 
 
 def best(lineage: Sequence[Generation]) -> Generation | None:

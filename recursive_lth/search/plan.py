@@ -6,9 +6,10 @@ from typing import Any
 from recursive_lth.architecture.cost import cost, training_cost
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.layer import Shape
-from recursive_lth.config import Experiment, Pruning
+from recursive_lth.config import Experiment, Growth, Pruning
 from recursive_lth.pruning.schedule import target
 from recursive_lth.running.start import build
+from recursive_lth.search.confirm import TRAINED_ON
 
 
 def start_architecture(experiment: Experiment, sample_shape: Shape, classes: int) -> Architecture:
@@ -17,18 +18,55 @@ def start_architecture(experiment: Experiment, sample_shape: Shape, classes: int
 
 
 def planned_epochs(experiment: Experiment, architecture: Architecture) -> list[float]:
-    """Epochs of training in each generation from 0 on, were no candidate stopped early."""
+    """Epochs of training in each generation from 0 on, were no candidate stopped early.
+
+    Confirmations, where the rule asks for them, are among them.
+    """
+    searched = _searched_epochs(experiment, architecture)
+    confirmed = planned_confirmation(experiment, architecture)
+    return [a + b for a, b in zip(searched, confirmed, strict=True)]
+
+
+def planned_confirmation(experiment: Experiment, architecture: Architecture) -> list[float]:
+    """Epochs of each generation's paired trainings, by the multiply-adds that each is given.
+
+    Ticket and parent take as many, a control those of all that led to the ticket as well, or of the
+    last round of pruning where weights are rewound.
+    """
+    rule, pruning, growth = experiment.acceptance, experiment.pruning, experiment.growth
+    turns = _searched_epochs(experiment, architecture)
+    if rule.rule != "paired":
+        return [0.0] * len(turns)
+    found, past = [0.0], turns[0]
+    for number, searched in enumerate(turns[1:], start=1):
+        judged = _judged(growth) * growth.judge_epochs if number > 1 else 0.0
+        own = searched - judged + (growth.judge_epochs if judged else 0.0)  # of the chosen one
+        past = past + own if pruning.keeps_trained else pruning.epochs
+        longer = [own if name == TRAINED_ON else past for name in rule.controls]
+        each = rule.epochs * (2 + len(longer)) + sum(longer)
+        found.append(rule.replicates * each)
+    return found
+
+
+def _searched_epochs(experiment: Experiment, architecture: Architecture) -> list[float]:
+    """Epochs of each generation without confirmations."""
     growth, pruning = experiment.growth, experiment.pruning
     weights = cost(architecture).weights
     first = _rounds(weights, target(architecture, pruning), pruning)
     later = _rounds(
         round(1.5 * target(architecture, pruning)), target(architecture, pruning), pruning
     )
-    judged = 0 if growth.policy in {"fixed", "never"} else growth.candidates + 1
-    grown = 0.0 if growth.policy == "never" else judged * growth.judge_epochs + growth.epochs
+    grown = _judged(growth) * growth.judge_epochs + growth.epochs
+    if growth.policy == "never":
+        grown = 0.0
     each = grown + later * pruning.epochs
     generations = experiment.budget.generations
     return [experiment.training.epochs, first * pruning.epochs, *[each] * (generations - 1)]
+
+
+def _judged(growth: Growth) -> int:
+    """How many candidates are trained in a generation, not growing among them."""
+    return 0 if growth.policy in {"fixed", "never"} else growth.candidates + 1
 
 
 def plan(experiment: Experiment, sample_shape: Shape, classes: int, samples: int) -> dict[str, Any]:
@@ -51,6 +89,7 @@ def plan(experiment: Experiment, sample_shape: Shape, classes: int, samples: int
         "generations": experiment.budget.generations,
         "training_samples": samples,
         "epochs": epochs,
+        "confirmation_epochs": sum(planned_confirmation(experiment, architecture)),
         "training_steps": steps,
         "training_multiply_adds": training_cost(whole.multiply_adds, steps * batch),
     }
