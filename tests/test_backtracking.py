@@ -12,7 +12,7 @@ from search_runs import Stop, bench_of, invented, run, small, stopping, timeless
 
 from recursive_lth.errors import InputError
 from recursive_lth.running.stages import Stages
-from recursive_lth.search import controller as module
+from recursive_lth.search import turn as module
 from recursive_lth.search.acceptance import Verdict
 from recursive_lth.search.check import check_backtracking
 from recursive_lth.search.generation import Generation

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from recursive_lth.growth.fresh import fresh
 from recursive_lth.pruning.controls import CONTROLS, RESHAPED
 from recursive_lth.running.fit import Fitted
 from recursive_lth.running.job import Bench, Job
-from recursive_lth.running.train import train
+from recursive_lth.running.train import train_all
+from recursive_lth.running.wanted import Wanted
 from recursive_lth.search import confirm as module
 from recursive_lth.search.confirm import TRAINED_ON, Behind, confirm
 from recursive_lth.search.confirmation import compare
@@ -42,12 +43,13 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> Trained:
     """Every confirmation training: what it was asked, began with, and came to."""
     seen: Trained = []
 
-    def spied(bench: Bench[Experiment], ticket: Ticket, job: Job) -> Fitted:
-        fitted = train(bench, ticket, job)
-        seen.append((job, ticket, fitted))
-        return fitted
+    def spied(wanted: Sequence[Wanted]) -> list[Fitted]:
+        found = train_all(wanted)
+        pairs = zip(wanted, found, strict=True)
+        seen.extend((each.job, each.ticket, fitted) for each, fitted in pairs)
+        return found
 
-    monkeypatch.setattr(module, "train", spied)
+    monkeypatch.setattr(module, "train_all", spied)
     return seen
 
 

@@ -19,7 +19,7 @@ from recursive_lth.growth.grow import seed_ticket
 from recursive_lth.running import train as trains
 from recursive_lth.running.fit import Fitted, fit
 from recursive_lth.running.job import Bench, Job
-from recursive_lth.search import controller as module
+from recursive_lth.search import turn as module
 from recursive_lth.search.acceptance import Verdict
 from recursive_lth.search.controller import stop_reason
 from recursive_lth.search.generation import Generation

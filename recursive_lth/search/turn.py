@@ -1,4 +1,4 @@
-"""A generation in the making, and its close: evaluated, confirmed, accepted or not, written down."""
+"""A generation in the making, and its close: evaluated, confirmed, judged and written down."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
