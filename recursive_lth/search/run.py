@@ -5,32 +5,23 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
-import recursive_lth
 from recursive_lth.config import Experiment
 from recursive_lth.errors import DamagedFileError
-from recursive_lth.running.clock import Clock
-from recursive_lth.running.job import Bench, Row, Source
-from recursive_lth.running.progress import Meter, Watch
-from recursive_lth.running.run_folder import Resume, RunFolder, check_origin, opened, run_folder
+from recursive_lth.running.job import Bench, Row
+from recursive_lth.running.progress import Watch
+from recursive_lth.running.run_folder import Resume, RunFolder, check_origin, run_folder
 from recursive_lth.running.stages import Stages
-from recursive_lth.running.start import origin
-from recursive_lth.running.workers import crew_of
-from recursive_lth.search.check import check_fit, check_names, check_pruning
+from recursive_lth.search.check import check_names, check_pruning
 from recursive_lth.search.controller import generations, stop_reason
 from recursive_lth.search.generation import Generation, read_lineage, write_lineage
-from recursive_lth.search.plan import planned_epochs, start_architecture
 from recursive_lth.search.policies.catalogue import policy_of, with_policy
 from recursive_lth.search.policies.past import Policy
 from recursive_lth.search.summary import summarise
+from recursive_lth.search.workplace import at_work
 from recursive_lth.ticket.ticket import Ticket, load_ticket
 from recursive_lth.training import device as devices
-from recursive_lth.training.batches import Batches
-from recursive_lth.training.choice import Choices
 from recursive_lth.training.datasets import load
 from recursive_lth.training.evaluate import evaluate
-from recursive_lth.training.split import split
 
 
 def grow(
@@ -59,8 +50,7 @@ def grow(
     policy_of(experiment, policy)
     check_names(experiment)
     check_pruning(experiment)
-    where = devices.choose(device)
-    clock = Clock()
+    devices.choose(device)
     stored = run_folder(experiment, out)
     if resume != "never" and stored.is_finished:
         if stored.has_origin and Path(experiment.data.name).is_file():  # it may have changed
@@ -68,33 +58,26 @@ def grow(
         shutil.rmtree(stored.work, ignore_errors=True)  # where a kill came before this
         yield from read_lineage(stored)
         return
-    with clock.inside("data"):
-        data = load(experiment.data.name, data_dir)
-        parts = split(data, experiment.data, experiment.seed, where)
-        batches = Batches(parts.train, parts.black, experiment.training)
-    architecture = start_architecture(experiment, data.sample_shape, parts.classes)
-    check_fit(experiment, architecture, len(parts.train))
-    meter = Meter(watch, planned_epochs(experiment, architecture))
-    with opened(experiment, out, resume) as folder:
-        made_by = {"torch": torch.__version__, "recursive_lth": recursive_lth.__version__}
-        made_by |= origin([(experiment.start, architecture)])
-        check_origin(folder, {"data": data.digest, "device": where.type, **made_by})
-        stages, choices = Stages(folder.work / "stages"), Choices(folder.path / "engine.json")
-        source = Source(experiment, data_dir, str(where))
-        bench = Bench(experiment, parts, batches, stages, meter, clock, choices, source=source)
-        with devices.pinned(experiment.training.threads), crew_of(workers) as crew:
-            bench = replace(bench, crew=crew)
-            lineage = read_lineage(folder)
-            folder.cut_metrics("generation", len(lineage))
-            yield from lineage
-            for turn, ticket, rows in generations(
-                bench, lineage, lambda digest: _load(folder, digest), policy=policy
-            ):
-                lineage.append(turn)
-                with bench.clock.inside("saving"):
-                    _store(folder, bench.stages, lineage, ticket, rows)
-                yield turn
-            _finish(bench, folder, lineage)
+    with at_work(
+        experiment,
+        data_dir=data_dir,
+        out=out,
+        device=device,
+        resume=resume,
+        workers=workers,
+        watch=watch,
+    ) as (folder, bench):
+        lineage = read_lineage(folder)
+        folder.cut_metrics("generation", len(lineage))
+        yield from lineage
+        for turn, ticket, rows in generations(
+            bench, lineage, lambda digest: _load(folder, digest), policy=policy
+        ):
+            lineage.append(turn)
+            with bench.clock.inside("saving"):
+                _store(folder, bench.stages, lineage, ticket, rows)
+            yield turn
+        _finish(bench, folder, lineage)
 
 
 def _load(folder: RunFolder, digest: str) -> Ticket:

@@ -7,6 +7,7 @@ whether what it ranks is what counts. From both follow the rungs and replicates 
 """
 
 import math
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -20,16 +21,21 @@ from scipy.stats import spearmanr
 from recursive_lth import seeds
 from recursive_lth.config import Experiment
 from recursive_lth.errors import InputError
+from recursive_lth.files import read_json, write_json
 from recursive_lth.running.fit import Fitted
 from recursive_lth.running.job import Bench, Job, rungs_of
+from recursive_lth.running.progress import Watch
+from recursive_lth.running.run_folder import Resume, run_folder
 from recursive_lth.running.start import brings_weights, first_ticket
 from recursive_lth.running.train import train_all
 from recursive_lth.running.wanted import Wanted
+from recursive_lth.search.check import check_names, check_pruning
 from recursive_lth.search.controller import generations
 from recursive_lth.search.judging.birth import Nursery
 from recursive_lth.search.judging.course import Course
 from recursive_lth.search.policies.catalogue import POLICIES
 from recursive_lth.search.policies.past import Past
+from recursive_lth.search.workplace import at_work
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.loop import steps_in
 
@@ -86,7 +92,9 @@ def measure(bench: Bench[Experiment], parent: Ticket) -> dict[str, Any]:
         for course in courses
     }
     fits = dict(zip(wanted, train_all(list(wanted.values())), strict=True))
-    kept = [c for c in courses if not any(f.is_diverged for k, f in fits.items() if k[2] == c.number)]
+    kept = [
+        c for c in courses if not any(f.is_diverged for k, f in fits.items() if k[2] == c.number)
+    ]
     if len(kept) < 3:
         raise InputError(
             f"{len(kept)} networks are too few to be ranked: raise growth.candidates, widen the "
@@ -194,7 +202,9 @@ def advice(found: dict[str, Any]) -> dict[str, Any]:
     {'rung': 2, 'reliability': 0.5, 'replicates': 4}
     """
     means = [float(np.mean(values)) for values in found["with_long"]]
-    rung = next(i for i, mean in enumerate(means) if mean >= NEARLY * means[-1] or mean >= means[-1])
+    rung = next(
+        i for i, mean in enumerate(means) if mean >= NEARLY * means[-1] or mean >= means[-1]
+    )
     reliability = float(np.mean(found["between_seeds"][-1]))
     seeds_needed = None
     if reliability > 0:
@@ -203,6 +213,38 @@ def advice(found: dict[str, Any]) -> dict[str, Any]:
     return {"rung": rung + 1, "reliability": reliability, "replicates": seeds_needed}
 
 
-def folder_of(experiment: Experiment, out: Path) -> tuple[Experiment, Path]:
-    """The experiment under the name of its signal, and the folder that holds all signals."""
-    return replace(experiment, name=f"signal-{experiment.name}"[:64]), out / "signals"
+def signal(
+    experiment: Experiment,
+    *,
+    data_dir: Path | None = None,
+    out: Path = Path("runs"),
+    device: str = "auto",
+    resume: Resume = "auto",
+    workers: str = "1",
+    watch: Watch | None = None,
+) -> tuple[dict[str, Any], Path]:
+    """What `measure` finds for the experiment's ticket, and the folder with `summary.json` of it.
+
+    The folder is `signals/signal-<name>-<digest>` in `out`; a stopped one goes on, a finished one
+    is read. Raises `InputError` where the experiment, data, device or folder cannot be used.
+    """
+    experiment = replace(experiment, name=f"signal-{experiment.name}"[:64])
+    check_names(experiment)
+    check_pruning(experiment)
+    stored = run_folder(experiment, out / "signals")
+    if resume != "never" and stored.is_finished:
+        return dict(read_json(stored.summary)), stored.path
+    with at_work(
+        experiment,
+        data_dir=data_dir,
+        out=out / "signals",
+        device=device,
+        resume=resume,
+        workers=workers,
+        watch=watch,
+    ) as (folder, bench):
+        found = measure(bench, parent_of(bench))
+        found |= {"name": experiment.name, "data": experiment.data.name, "seed": experiment.seed}
+        write_json(folder.summary, found)
+        shutil.rmtree(folder.work, ignore_errors=True)
+    return found, folder.path
