@@ -23,6 +23,7 @@ from recursive_lth.running.job import Bench, Job, Row, rungs_of
 from recursive_lth.search.constraints import sized
 from recursive_lth.search.describe import describe_growth
 from recursive_lth.search.generation import Candidate
+from recursive_lth.search.objectives import preferred
 from recursive_lth.search.policies.catalogue import policy_of
 from recursive_lth.search.policies.gradient import ground_of
 from recursive_lth.search.policies.past import Past, Policy, Proposal
@@ -105,8 +106,8 @@ def choose(
         if proposal is None:
             break
         tried.append(_try(bench, parent, state, generation, proposal, tried))
-    judged = [t for t in tried if t.candidate.status == "judged"]
-    winner = min(judged, key=lambda t: (t.candidate.loss or 0.0, t.candidate.number))
+    best = preferred([t.candidate for t in tried], growth.objectives)
+    winner = tried[best.number]
     candidates = tuple(
         replace(t.candidate, status="chosen") if t is winner else t.candidate for t in tried
     )

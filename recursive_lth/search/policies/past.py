@@ -46,8 +46,8 @@ class Proposal:
     """
 
     step: GrowthStep
-    is_final: bool
-    is_hopeless: Callable[[Sequence[float]], bool]
+    is_final: bool = False
+    is_hopeless: Callable[[Sequence[float]], bool] = lambda gains: False
     multiply_adds: int = 0
 
 

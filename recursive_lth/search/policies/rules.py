@@ -17,7 +17,7 @@ def fixed(past: Past) -> Proposal:
     """The experiment's schedule in turn, one growth a generation, unconditionally."""
     schedule = past.experiment.growth.schedule
     step = schedule[(past.generation - 2) % len(schedule)]
-    return Proposal(step, is_final=True, is_hopeless=lambda gains: False)
+    return Proposal(step, is_final=True)
 
 
 def round_robin(past: Past) -> Proposal:
