@@ -150,7 +150,7 @@ def test_a_policy_of_your_own(tmp_path: Path) -> None:
     assert turns[:2] == first
     asked = [c.asked["operator"] for c in turns[2].candidates if c.asked]
     assert asked == ["deepen"]
-    assert read_json(folder / "summary.json")["name"] == "small"
+    assert read_json(folder / "summary.json")["policy"] == "python:deepest"
 
 
 def test_a_lambda_is_no_policy() -> None:
