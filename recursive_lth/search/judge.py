@@ -88,12 +88,14 @@ def choose(
             bench.experiment, replace(_blank(1), asked=asdict(proposal.step)), sprout.ticket
         )
         if broken.status == "infeasible":
-            spent = replace(broken, training_cost=sprout.multiply_adds)
+            cost = sprout.multiply_adds + proposal.multiply_adds
+            spent = replace(broken, training_cost=cost)
             nothing = Seedling(parent, None, None, (spent,), [], state or {})
             return replace(nothing, cost=spent.training_cost)
         begun = _handed_on(bench, state, sprout)
         told = describe_growth(parent, sprout, generation), asdict(sprout.certificate)
-        return Seedling(sprout.ticket, *told, (), [], begun, sprout.multiply_adds)
+        cost = sprout.multiply_adds + proposal.multiply_adds
+        return Seedling(sprout.ticket, *told, (), [], begun, cost)
     unchanged = sized(bench.experiment, _blank(0), parent)
     standing = _Tried(parent.digest, 0, parent, unchanged, None, [], state or {})
     tried = [_train(bench, standing, generation, lambda gains: False, [])]
