@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recursive_lth.api import grow, prune, run_folder
     from recursive_lth.architecture.graph import Architecture
-    from recursive_lth.config import Experiment, TicketExperiment
+    from recursive_lth.config import Experiment, GrowthStep, TicketExperiment
     from recursive_lth.errors import DamagedFileError, InputError
     from recursive_lth.pruning.compact import compact
     from recursive_lth.pruning.merge import merge_norms
+    from recursive_lth.search.policies.past import Past, Proposal
     from recursive_lth.shelf import load_experiment, load_space, load_ticket_experiment
     from recursive_lth.ticket.from_module import ticket_from_module
     from recursive_lth.ticket.ticket import Ticket, load_ticket
@@ -23,7 +24,10 @@ _HOMES = {
     "Architecture": "architecture.graph",
     "DamagedFileError": "errors",
     "Experiment": "config",
+    "GrowthStep": "config",
     "InputError": "errors",
+    "Past": "search.policies.past",
+    "Proposal": "search.policies.past",
     "Ticket": "ticket.ticket",
     "TicketExperiment": "config",
     "compact": "pruning.compact",
@@ -42,7 +46,10 @@ __all__ = [
     "Architecture",
     "DamagedFileError",
     "Experiment",
+    "GrowthStep",
     "InputError",
+    "Past",
+    "Proposal",
     "Ticket",
     "TicketExperiment",
     "__version__",

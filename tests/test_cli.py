@@ -11,6 +11,7 @@ from tiny import call, clean_environment
 
 from recursive_lth import __version__, shelf
 from recursive_lth.cli import main
+from recursive_lth.search.policies.words import POLICY_WORDS
 
 COMMANDS = ("grow", "list", "show", "report", "evaluate")
 
@@ -148,7 +149,8 @@ def test_list_in_an_empty_folder_shows_what_can_be_run(
 ) -> None:
     assert main(["list"]) == 0
     shown = capsys.readouterr().out
-    for name in (*shelf.names("experiment"), *shelf.names("search space"), *shelf.DATA_SETS):
+    shipped = (*shelf.names("experiment"), *shelf.names("search space"))
+    for name in (*shipped, *shelf.DATA_SETS, *POLICY_WORDS):
         assert name in shown
     assert "none yet" in shown
     assert list(empty_folder.iterdir()) == []

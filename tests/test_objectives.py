@@ -8,7 +8,8 @@ from test_policy_replay import empty
 
 from recursive_lth.config import Growth
 from recursive_lth.errors import InputError
-from recursive_lth.search.objectives import OBJECTIVES, merits
+from recursive_lth.search.generation import Candidate
+from recursive_lth.search.objectives import OBJECTIVES, merits, preferred
 from recursive_lth.search.policies.catalogue import POLICIES, SEVERAL_OBJECTIVES
 from recursive_lth.search.policies.past import Past
 
@@ -35,6 +36,24 @@ def test_values_are_relative_to_the_generation_and_its_parent() -> None:
     ]
     assert merits(generation, ("gain",))[1][0] == (-1.0,)
     assert set(OBJECTIVES) == set(ALL)
+
+
+def sized(number: int, gain: float, multiply_adds: int, weights: int) -> Candidate:
+    sizes = {"multiply_adds": multiply_adds, "weights": weights}
+    return tried(number, "judged", gain, sizes=sizes)
+
+
+def test_the_winner_is_of_the_front_and_gains_most_for_what_it_costs() -> None:
+    """1 gains most for all it costs, 2 most for a multiply-add, 3 is dominated by 2."""
+    rivals = [sized(0, 0.0, 10, 5), sized(1, 0.9, 60, 9), sized(2, 0.4, 20, 7)]
+    rivals += [sized(3, 0.4, 20, 8), sized(4, 0.4, 20, 7), tried(5, "failed", None, sizes={})]
+    assert preferred(rivals, ("gain",)).number == 1
+    assert preferred(rivals, ("gain", "multiply_adds")).number == 2
+    assert preferred(rivals, ALL).number == 2
+    stopped = [replace(one, status="stopped") if one.number in {2, 4} else one for one in rivals]
+    assert preferred(stopped, ALL).number == 3
+    losing = [sized(0, 0.0, 10, 5), sized(1, -0.1, 10, 4), sized(2, -0.2, 99, 9)]
+    assert preferred(losing, ALL).number == 0
 
 
 def test_objectives_are_known_and_hold_the_gain() -> None:

@@ -1,11 +1,12 @@
 """Policies over a whole search: stopped and resumed, several asked at once, against slow twins."""
 
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import optuna
 import pytest
 from optuna.samplers import BaseSampler, CmaEsSampler, NSGAIISampler, QMCSampler, TPESampler
-from search_runs import invented_ground, small, tried
+from search_runs import invented_ground, rows_of, run, small, timeless, tried
 from test_policy import DRAWING, LEARNING, through_json
 
 from recursive_lth import seeds
@@ -143,6 +144,18 @@ def test_several_are_asked_for_before_any_is_trained(policy: str) -> None:
     assert len(set(steps)) == 4
     assert asked(past, 4) == steps
     assert asked(through_json(past), 3) == steps[:3]
+
+
+@pytest.mark.parametrize("policy", ["nsga2", "cmaes", "gp", "qmc"])
+def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(policy: str, tmp_path: Path) -> None:
+    """Every file but the report; two candidates are drawn at random, so that a model guides."""
+    settings = ("growth.random_candidates=2", "growth.candidates=3", "budget.generations=4")
+    experiment = small(f"growth.policy={policy}", *settings)
+    once = run(experiment, tmp_path / "once")
+    run(experiment, tmp_path / "twice", generations=4)
+    assert timeless(run(experiment, tmp_path / "twice")) == timeless(once)
+    proposed = [c["asked"] for line in rows_of(once / "lineage.jsonl") for c in line["candidates"]]
+    assert len(proposed) > 9
 
 
 @pytest.mark.parametrize("policy", LEARNING)

@@ -150,7 +150,24 @@ def test_a_policy_of_your_own(tmp_path: Path) -> None:
     assert turns[:2] == first
     asked = [c.asked["operator"] for c in turns[2].candidates if c.asked]
     assert asked == ["deepen"]
-    assert read_json(folder / "summary.json")["name"] == "small"
+    assert read_json(folder / "summary.json")["policy"] == "python:deepest"
+
+
+@pytest.mark.parametrize("is_final", [True, False])
+def test_what_finding_a_growth_has_cost_is_counted(is_final: bool, tmp_path: Path) -> None:
+    """Two runs that differ in nothing else differ by it, once for each proposal."""
+
+    def spent(price: int) -> int:
+        def dear(past: Past) -> Proposal | None:
+            if any(candidate.asked for candidate in past.siblings):
+                return None
+            return Proposal(GrowthStep("deepen"), is_final, multiply_adds=price)
+
+        experiment = small("budget.generations=2")
+        out = tmp_path / str(price)
+        return list(grow(experiment, out=out, device="cpu", policy=dear))[-1].training_cost
+
+    assert spent(1000) - spent(0) == 1000
 
 
 def test_a_lambda_is_no_policy() -> None:

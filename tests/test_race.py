@@ -6,8 +6,6 @@ from judged import DEEPEN, WIDEN, WIDER, Scripted
 from numpy.typing import NDArray
 
 from recursive_lth.running.job import Job
-from recursive_lth.search.generation import Candidate
-from recursive_lth.search.judging.merits import best_of
 from recursive_lth.search.judging.race import LEVEL, Noise, by_noise, noise_of, wilcoxon
 
 
@@ -77,20 +75,3 @@ def test_a_race_trains_the_leaders_anew_and_counts_it(judged: Scripted, trained:
         assert len(candidate.replicates) == turns
         assert candidate.training_steps == 14 * turns
     assert seedling.cost == sum(c.training_cost for c in seedling.candidates)
-
-
-def candidate(number: int, gain: float, weights: int) -> Candidate:
-    """One that was judged, of so many weights right after growth."""
-    sizes = {"weights": weights, "multiply_adds": 2 * weights}
-    return Candidate(
-        number, None, None, "judged", 1.0, gain, 0.5, (gain,), 1.0, 1, 1, "", sizes=sizes
-    )
-
-
-def test_the_best_buy() -> None:
-    """After gain alone the largest; after weights too what gains most for each share added."""
-    tried = [candidate(0, 0.0, 100), candidate(1, 0.5, 110), candidate(2, 0.8, 200)]
-    assert best_of(tried, ("gain",)) == 2
-    assert best_of(tried, ("gain", "weights")) == 1  # .5 for a tenth, .8 for as much again
-    assert best_of([tried[0], candidate(1, -0.1, 90)], ("gain", "weights")) == 0
-    assert best_of([tried[0], candidate(1, 0.0, 110)], ("gain",)) == 0

@@ -33,7 +33,7 @@ def test_the_python_runs_as_it_stands(
     said = capsys.readouterr().out
     assert "Linear" in said
     assert "shuffled_mask" in said
-    assert len(list(tmp_path.glob("runs/*/report.html"))) == 2
+    assert len(list(tmp_path.glob("runs/*/report.html"))) == 3
 
 
 def test_every_command_parses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

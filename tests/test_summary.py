@@ -37,7 +37,17 @@ def test_the_summary_says_what_ran(finished: Path) -> None:
     """Every promised name, and the values of the experiment and the machine."""
     found = summary_of(finished)
     assert list(found) == [
-        *("format", "name", "digest", "seed", "claim", "stopped_because", "best", "front"),
+        *(
+            "format",
+            "name",
+            "digest",
+            "seed",
+            "claim",
+            "policy",
+            "stopped_because",
+            "best",
+            "front",
+        ),
         *("cost", "versions", "machine", "tickets"),
     ]
     assert (found["format"], found["name"], found["seed"]) == (1, "small", 3)

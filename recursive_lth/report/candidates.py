@@ -60,7 +60,7 @@ def draw_candidates(record: RunRecord) -> str | None:
             point_key("o", LIGHT["muted"], LIGHT["muted"], "not growing"),
             point_key("o", LIGHT["paper"], LIGHT["ink"], "chosen", size=10),
             point_key("x", LIGHT["muted"], LIGHT["muted"], "stopped early"),
-            point_key("v", LIGHT["paper"], LIGHT["muted"], "failed or far below"),
+            point_key("v", LIGHT["paper"], LIGHT["muted"], "failed, too large or far below"),
         ]
         place_legend(axes, keys)
 

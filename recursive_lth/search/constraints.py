@@ -17,7 +17,9 @@ LIMITS: Mapping[str, str] = MappingProxyType(  # key of [space] -> the size that
         "max_memory": "memory",
     }
 )
-MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2}  # tensors an optimizer keeps for each parameter
+MOMENTS: Mapping[str, int] = MappingProxyType(  # tensors that an optimizer keeps of each, at most
+    {"sgd": 1, "adam": 2, "adamw": 2}
+)
 
 
 def sizes(ticket: Ticket, recipe: Training) -> dict[str, int]:

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from recursive_lth.search.generation import Candidate
+from recursive_lth.search.lineage import undominated
 
 Direction = Literal["maximize", "minimize"]
 OBJECTIVES: Mapping[str, Direction] = MappingProxyType(  # and which way is better
@@ -36,6 +37,27 @@ def merits(generation: Sequence[Candidate], objectives: Sequence[str]) -> list[M
         return tuple(values), tuple(rung / unit for rung in candidate.rungs)
 
     return [merit(candidate) for candidate in generation]
+
+
+def preferred(generation: Sequence[Candidate], objectives: Sequence[str]) -> Candidate:
+    """The candidate that goes on, out of those judged to the end, of which not growing is one.
+
+    After the gain alone it is the one of the largest. After several objectives it is, of those
+    that no other equals in all and beats in one, the one of the largest gain for each multiply-add
+    of its network. Ties go to the earlier one.
+    """
+    judged = [one for one in generation if one.status == "judged"]
+    if len(objectives) == 1:
+        return max(judged, key=lambda one: (one.gain or 0.0, -one.number))
+    signs = [1 if OBJECTIVES[name] == "maximize" else -1 for name in objectives]
+    known = zip(generation, merits(generation, objectives), strict=True)
+    values = [
+        [sign * value for sign, value in zip(signs, merit[0], strict=True)]
+        for one, merit in known
+        if one.status == "judged"
+    ]
+    front = [judged[place] for place in undominated(values)]
+    return max(front, key=lambda one: ((one.gain or 0.0) / one.sizes["multiply_adds"], -one.number))
 
 
 def _relative(candidate: Candidate, parent: Candidate, name: str) -> float:

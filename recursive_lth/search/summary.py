@@ -27,6 +27,7 @@ def summarise(
             "digest": experiment.digest,
             "seed": experiment.seed,
             "claim": experiment.claim,
+            "policy": experiment.growth.policy,
             "stopped_because": stopped_because,
             "best": winner.digest if winner else None,
             "front": [turn.digest for turn in front(lineage)],

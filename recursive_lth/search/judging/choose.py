@@ -17,8 +17,8 @@ from recursive_lth.search.generation import Candidate
 from recursive_lth.search.judging.birth import Nursery, blank
 from recursive_lth.search.judging.cohort import judge
 from recursive_lth.search.judging.course import Course
-from recursive_lth.search.judging.merits import best_of
 from recursive_lth.search.judging.race import race
+from recursive_lth.search.objectives import preferred
 from recursive_lth.search.policies.catalogue import policy_of
 from recursive_lth.search.policies.gradient import ground_of
 from recursive_lth.search.policies.past import Past, Policy, Proposal
@@ -76,13 +76,14 @@ def choose(
 def _obey(nursery: Nursery, proposal: Proposal) -> Seedling:
     """A final proposal, taken without judging unless it breaks a limit of the space."""
     sprout = nursery.grow(proposal.step)
-    asked = replace(blank(1), asked=asdict(proposal.step), training_cost=sprout.multiply_adds)
+    cost = sprout.multiply_adds + proposal.multiply_adds
+    asked = replace(blank(1), asked=asdict(proposal.step), training_cost=cost)
     known = sized(nursery.bench.experiment, asked, sprout.ticket)
     if known.status == "infeasible":
         nothing = Seedling(nursery.parent, None, None, (known,), [], nursery.state)
-        return replace(nothing, cost=known.training_cost)
+        return replace(nothing, cost=cost)
     told, begun = nursery.described(sprout), nursery.handed_on(sprout)
-    return Seedling(sprout.ticket, *told, (), [], begun, sprout.multiply_adds)
+    return Seedling(sprout.ticket, *told, (), [], begun, cost)
 
 
 def _ask(nursery: Nursery, policy: Policy, past: Past, courses: Sequence[Course]) -> list[Course]:
@@ -109,9 +110,8 @@ def _wants_more(growth: Growth, courses: Sequence[Course]) -> bool:
 
 def _choice(experiment: Experiment, courses: Sequence[Course]) -> Seedling:
     """The winner among those that were judged."""
-    judged = [c.candidate for c in courses if c.candidate.status == "judged"]
-    number = best_of(judged, experiment.growth.objectives)
-    winner = courses[number]
+    best = preferred([c.candidate for c in courses], experiment.growth.objectives)
+    winner = courses[best.number]
     winner.candidate = replace(winner.candidate, status="chosen")
     candidates = tuple(course.candidate for course in courses)
     chosen = winner.candidate.growth

@@ -38,9 +38,9 @@ def cmaes(past: Past) -> Proposal | None:
     """Covariance matrix adaptation (Hansen 2016, arXiv 1604.00772), for the numbers.
 
     It knows no names: the operator, initialisation and mask are drawn by Parzen estimators, each by
-    itself, and so is a number whose interval is the only one of the space. Nor does it know limits:
-    a growth that breaks one counts as worse than all that keep them, by how much it breaks them
-    (only ranks enter). Takes one objective; raises `InputError` where the package is missing.
+    itself, so that how they go with a place is not learnt. Nor does it know limits: a growth that
+    breaks one counts as worse than all that keep them, by how much it breaks them (only ranks
+    enter). Takes one objective; raises `InputError` where the package is missing.
     """
     check_cmaes()
     seed, first = sampler_seed(past), past.experiment.growth.random_candidates

@@ -44,7 +44,7 @@ class Proposal:
     """
 
     step: GrowthStep
-    is_final: bool
+    is_final: bool = False
     multiply_adds: int = 0
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
@@ -13,15 +14,17 @@ from recursive_lth.search.generation import Candidate
 from recursive_lth.search.objectives import merits
 from recursive_lth.search.policies.past import Past
 
-STATES: Mapping[str, TrialState] = {
-    "chosen": TrialState.COMPLETE,
-    "judged": TrialState.COMPLETE,
-    "repeated": TrialState.COMPLETE,
-    "infeasible": TrialState.COMPLETE,
-    "stopped": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-    "waiting": TrialState.RUNNING,
-}
+STATES: Mapping[str, TrialState] = MappingProxyType(
+    {
+        "chosen": TrialState.COMPLETE,
+        "judged": TrialState.COMPLETE,
+        "repeated": TrialState.COMPLETE,
+        "infeasible": TrialState.COMPLETE,
+        "stopped": TrialState.PRUNED,
+        "failed": TrialState.FAIL,
+        "waiting": TrialState.RUNNING,
+    }
+)
 
 
 @dataclass(frozen=True)
