@@ -63,15 +63,16 @@ def until_finished(
 
 @pytest.mark.usefixtures("checkpoints")
 def test_stopped_at_every_write_in_turn(tmp_path: Path, alone: dict[str, bytes]) -> None:
-    """Attempts get one and two new files to their place in turn and die before they rename another.
+    """Attempts get one, two, three and twelve new files to their place and die before another.
 
     So tickets, records, checkpoints, curves, lines and summary are each once the last thing that
-    came to be, or the first that did not. (One alone would never end: a stage is two files.)
+    came to be, or the first that did not. (Few alone would never end: a stage is two files, and
+    what is trained together counts together.)
     """
 
     def interrupted(attempt: int) -> Any:
         opening = OPENING - (attempt > 0)  # the origin is written once
-        return stopping(os, "replace", opening + 1 + attempt % 2)
+        return stopping(os, "replace", opening + (1, 2, 3, 12)[attempt % 4])
 
     folder, stops = until_finished(tmp_path, interrupted, at_most=100)
     assert timeless(folder) == alone

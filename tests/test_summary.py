@@ -14,7 +14,7 @@ from search_runs import digits, rows_of, run, small, timeless, write_data
 from recursive_lth.running import machine as machines
 from recursive_lth.running.machine import versions
 from recursive_lth.running.run_folder import run_folder
-from recursive_lth.search import run as module
+from recursive_lth.search import workplace as module
 from recursive_lth.ticket.ticket import load_ticket
 from recursive_lth.training.split import Samples, Split, split
 

@@ -53,7 +53,7 @@ def crew_of(workers: str) -> Iterator[Crew]:
         try:
             cluster = None if is_address else LocalCluster(
                 n_workers=int(workers), threads_per_worker=1, processes=True,
-                host="127.0.0.1", dashboard_address=None, silence_logs=logging.CRITICAL,
+                host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL,
             )  # fmt: skip
             client = Client(cluster or workers, timeout=SECONDS_TO_ANSWER, set_as_default=False)
         except OSError:
