@@ -63,7 +63,7 @@ def until_finished(
 
 @pytest.mark.usefixtures("checkpoints")
 def test_stopped_at_every_write_in_turn(tmp_path: Path, alone: dict[str, bytes]) -> None:
-    """Attempts get one or two new files to their place, every eighth twelve, and then die.
+    """Attempts get one or two new files to their place, every tenth twelve, and then die.
 
     So tickets, records, checkpoints, curves, lines and summary are each once the last thing that
     came to be, or the first that did not. (Few alone would never end: a stage is two files, and
@@ -72,7 +72,7 @@ def test_stopped_at_every_write_in_turn(tmp_path: Path, alone: dict[str, bytes])
 
     def interrupted(attempt: int) -> Any:
         opening = OPENING - (attempt > 0)  # the origin is written once
-        return stopping(os, "replace", opening + (12 if attempt % 8 == 7 else 1 + attempt % 2))
+        return stopping(os, "replace", opening + (12 if attempt % 10 == 9 else 1 + attempt % 2))
 
     folder, stops = until_finished(tmp_path, interrupted, at_most=100)
     assert timeless(folder) == alone
