@@ -39,7 +39,7 @@ def crew_of(workers: str) -> Iterator[Crew]:
             f"tcp://127.0.0.1:8786, got {workers!r}"
         )
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     quiet = {
         "distributed.scheduler.allowed-failures": MOST_KILLED,
@@ -50,11 +50,8 @@ def crew_of(workers: str) -> Iterator[Crew]:
         "distributed.worker.memory.target": False,
     }
     with dask.config.set(quiet):
+        cluster = None if is_address else _local(int(workers))
         try:
-            cluster = None if is_address else LocalCluster(
-                n_workers=int(workers), threads_per_worker=1, processes=True,
-                host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL,
-            )  # fmt: skip
             client = Client(cluster or workers, timeout=SECONDS_TO_ANSWER, set_as_default=False)
         except OSError:
             raise InputError(
@@ -66,6 +63,28 @@ def crew_of(workers: str) -> Iterator[Crew]:
             client.close()
             if cluster is not None:
                 cluster.close()
+
+
+def _local(workers: int) -> Any:
+    """A cluster of processes beside this one; a worker killed as it starts is started again.
+
+    Raises `InputError` where none can be started.
+    """
+    from distributed import LocalCluster
+
+    for _ in range(MOST_KILLED):
+        try:
+            return LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,
+            )
+        except RuntimeError as error:
+            reason = error
+    raise InputError(f"{workers} workers cannot be started ({reason}): use fewer --workers")
 
 
 class _Dask:
