@@ -13,7 +13,15 @@ import recursive_lth
 
 HOUSE = Path(recursive_lth.__file__).parent
 NAME = HOUSE.name
-GROUND = ("errors", "files", "seeds", "config", "config_file", "shelf")  # in this order too
+GROUND = (
+    "errors",
+    "files",
+    "seeds",
+    "config",
+    "config_file",
+    "tuning_file",
+    "shelf",
+)  # in this order too
 FLOORS: tuple[tuple[str, ...], ...] = (
     *((room,) for room in GROUND),
     ("architecture",),
@@ -22,6 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("training",),
     ("running",),
     ("search", "lottery"),
+    ("tuning",),
     ("study",),
     ("report",),
     ("api",),
@@ -37,7 +46,8 @@ WALLS = {
 }
 HOMES = {
     "networkx": ("architecture", "search/lineage"),
-    "optuna": ("search",),
+    "optuna": ("search", "tuning"),
+    "sqlalchemy": ("tuning",),
     "dask": ("search/workers",),
     "matplotlib": ("report",),
     "jinja2": ("report",),
