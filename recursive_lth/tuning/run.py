@@ -23,8 +23,9 @@ from recursive_lth.tuning.desk import Desk, locked
 from recursive_lth.tuning.folder import TuningFolder, coordinated, joined
 from recursive_lth.tuning.progress import TuneProgress
 from recursive_lth.tuning.pulse import Lost
+from recursive_lth.tuning.ranking import Row
 from recursive_lth.tuning.study import opened
-from recursive_lth.tuning.summary import Row, rows, summarise
+from recursive_lth.tuning.summary import rows, summarise
 from recursive_lth.tuning.trial import perform
 
 POLL = 0.5  # seconds between looks at the study

@@ -10,7 +10,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from recursive_lth import seeds
 from recursive_lth.running.machine import machine, versions
-from recursive_lth.search.lineage import undominated
 from recursive_lth.tuning.desk import Desk, hidden
 from recursive_lth.tuning.objectives import OBJECTIVES
 from recursive_lth.tuning.parameters import decoded
@@ -24,11 +23,11 @@ from recursive_lth.tuning.queue import (
     slots,
     standing,
 )
+from recursive_lth.tuning.ranking import Row, best, front
 
 FORMAT = 1
 LEAST_TRIALS = 4  # complete ones; of fewer a regression tells nothing
 TREES = 64
-Row = dict[str, Any]
 
 
 def rows(desk: Desk) -> list[Row]:
@@ -58,30 +57,6 @@ def _row(desk: Desk, slot: int, attempts: Attempts) -> Row:
         "worker": last.user_attrs.get(WORKER, ""),
         "ended": last.datetime_complete.isoformat() if last.datetime_complete else "",
     }
-
-
-def complete(found: Sequence[Row]) -> list[Row]:
-    """The trials that have objectives."""
-    return [row for row in found if row["objectives"] is not None]
-
-
-def front(names: Sequence[str], found: Sequence[Row]) -> list[int]:
-    """The trials that no other equals in every objective and exceeds in one."""
-    signs = [1.0 if OBJECTIVES[name].direction == "maximize" else -1.0 for name in names]
-    done = complete(found)
-    merits = [
-        [sign * row["objectives"][name] for sign, name in zip(signs, names, strict=True)]
-        for row in done
-    ]
-    return [done[i]["trial"] for i in undominated(merits)]
-
-
-def best(names: Sequence[str], found: Sequence[Row]) -> int | None:
-    """The trial of best validation accuracy, or of the first objective without it; ties: first."""
-    name = "val_accuracy" if "val_accuracy" in names else names[0]
-    sign = 1 if OBJECTIVES[name].direction == "maximize" else -1
-    done = complete(found)
-    return max(done, key=lambda row: sign * row["objectives"][name])["trial"] if done else None
 
 
 def importances(desk: Desk) -> dict[str, dict[str, float]]:
