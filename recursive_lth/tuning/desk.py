@@ -60,6 +60,14 @@ def parse_url(url: str) -> URL:
     return parsed
 
 
+def check_url(url: str) -> None:
+    """Raise `InputError` where a database cannot be used, before anything is written for it."""
+    parsed = parse_url(url)
+    if parsed.get_backend_name() != "sqlite":  # a file would be made by opening it
+        with opened_storage(parsed):
+            pass
+
+
 def hidden(url: URL) -> str:
     """An address without its password, for files and messages."""
     return url.render_as_string(hide_password=True)

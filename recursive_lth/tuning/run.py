@@ -19,7 +19,7 @@ from recursive_lth.training import device as devices
 from recursive_lth.tuning import queue
 from recursive_lth.tuning.check import check_tuning
 from recursive_lth.tuning.crew import Crew, Work, crew
-from recursive_lth.tuning.desk import Desk, locked
+from recursive_lth.tuning.desk import Desk, check_url, locked
 from recursive_lth.tuning.folder import TuningFolder, coordinated, joined
 from recursive_lth.tuning.progress import TuneProgress
 from recursive_lth.tuning.pulse import Lost
@@ -65,6 +65,8 @@ def tune(
         raise InputError(f"--workers must be 0 or more, got {workers}")
     if heartbeat is not None and heartbeat < 1:
         raise InputError(f"--heartbeat must be at least 1 second, got {heartbeat}")
+    if storage is not None:
+        check_url(storage)
     origin = _origin(experiment, data_dir, device)
     stored = TuningFolder(out / experiment.folder_name)
     if resume != "never" and stored.is_finished:
