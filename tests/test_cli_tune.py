@@ -75,7 +75,7 @@ def test_ctrl_c_gives_the_trial_back_and_the_same_command_goes_on(tmp_path: Path
             break
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=200)
     assert process.returncode == 130, said
     assert said.splitlines()[-1] == (
         "recursive-lth: stopped; the same command goes on from what is saved"

@@ -6,8 +6,9 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from types import FrameType
 from typing import Any
 
@@ -24,10 +25,20 @@ SECONDS_TO_STOP = 30
 Serve = Callable[[Desk], None]
 
 
+@dataclass(frozen=True)
+class Work:
+    """All that a worker process needs, in a form that can be handed to it."""
+
+    serve: Serve
+    url: URL
+    experiment: TuningExperiment
+    origin: Mapping[str, Any]
+
+
 class Crew:
     """So many worker processes; `tend` puts another in the place of each that has died."""
 
-    def __init__(self, size: int, work: "Work") -> None:
+    def __init__(self, size: int, work: Work) -> None:
         self._work, self._size = work, size
         self._context = multiprocessing.get_context("spawn")
         self._members: list[SpawnProcess] = []
@@ -50,7 +61,8 @@ class Crew:
             )
         while len(self._members) < self._size:
             member = self._context.Process(target=_serve, args=(self._work,), daemon=True)
-            member.start()
+            with _deaf_to_interrupts():
+                member.start()
             self._members.append(member)
 
     def stop(self) -> None:
@@ -62,20 +74,6 @@ class Crew:
             if member.is_alive():
                 member.kill()
                 member.join()
-
-
-class Work:
-    """All that a worker process needs, in a form that can be handed to it."""
-
-    def __init__(
-        self,
-        serve: Serve,
-        url: URL,
-        experiment: TuningExperiment,
-        origin: Mapping[str, Any],
-    ) -> None:
-        self.serve, self.url = serve, url
-        self.experiment, self.origin = experiment, origin
 
 
 @contextmanager
@@ -92,6 +90,7 @@ def _serve(work: Work) -> None:
     """A worker process: serves until the study is finished, or its coordinator is gone."""
 
     def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the trial is being given back
         raise SystemExit(STOPPED)
 
     signal.signal(signal.SIGTERM, stop)
@@ -99,10 +98,23 @@ def _serve(work: Work) -> None:
     try:
         with opened(work.url, work.experiment, work.origin, is_joining=True) as desk:
             work.serve(desk)
-    except KeyboardInterrupt:
-        sys.exit(STOPPED)
+    except SystemExit:
+        os._exit(STOPPED)  # all is closed; PyTorch would take itself apart for seconds
     except InputError as error:
         sys.exit(f"recursive-lth worker: {error}")
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Workers begun inside do not hear Ctrl-C, which goes to all: their coordinator stops them."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _follow_parent() -> None:

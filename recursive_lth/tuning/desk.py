@@ -109,10 +109,9 @@ def opened_storage(url: URL) -> Iterator[RDBStorage]:
 
     Raises `InputError` where it cannot be reached.
     """
-    is_sqlite = url.get_backend_name() == "sqlite"
-    options: dict[str, Any] = (
-        {"connect_args": {"timeout": PATIENCE}} if is_sqlite else {"pool_pre_ping": True}
-    )
+    options: dict[str, Any] = {"connect_args": {"timeout": PATIENCE}}
+    if url.get_backend_name() != "sqlite":  # heartbeats are compared: one clock, one time zone
+        options = {"pool_pre_ping": True, "connect_args": {"options": "-c timezone=UTC"}}
     try:
         with locked(url):
             storage = RDBStorage(url.render_as_string(hide_password=False), engine_kwargs=options)
