@@ -1,11 +1,12 @@
 """Trials that go wrong: refused, failed, quarantined, taken over, passed by."""
 
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
 from filelock import FileLock
-from tuning_desks import TWO, age, small_tuning
+from tuning_desks import TWO, age, desk_in, small_tuning
 
 from recursive_lth import api
 from recursive_lth.config import TuningExperiment
@@ -133,3 +134,31 @@ def test_a_sleeping_holder_of_a_run_is_passed_by(
     assert row["runs"][0]["folder"].startswith("trials/attempt-0/")
     for lock in held:
         lock.release()
+
+
+@pytest.mark.parametrize("is_alive", [True, False])
+def test_a_holder_is_waited_for_as_long_as_its_trial_runs(
+    is_alive: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two trials of the same values: the later waits, and finds the run of the first finished."""
+    monkeypatch.setattr(trial, "GRACE", 0)
+    experiment = small_tuning(SWITCH, "tune.trials=2")
+    (tmp_path / "trials" / ".taken").mkdir(parents=True)
+    with desk_in(tmp_path, experiment) as desk:
+        first, second = queue.take(desk), queue.take(desk)
+        assert first is not None
+        assert second is not None
+        if not is_alive:
+            queue.give_back(desk, first)
+        name = trial.experiments(desk, second)[0].folder_name
+        lock = FileLock(tmp_path / "trials" / ".taken" / name, thread_local=False)
+        lock.acquire()
+        holder = tmp_path / "trials" / ".taken" / f"{name}.holder"
+        holder.write_text(str(first.trial.number), "utf-8")
+        later = Timer(4 * trial.POLL, lock.release)
+        later.start()
+        (found,) = trial.perform(
+            desk, second, tmp_path, data_dir=None, device="cpu", watch=lambda number, inner: None
+        )
+        later.join()
+    assert found["folder"].startswith("trials/attempt-") != is_alive

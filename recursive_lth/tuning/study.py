@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL
 from recursive_lth.config import TuningExperiment
 from recursive_lth.config_file import experiment_to_toml
 from recursive_lth.errors import InputError
-from recursive_lth.tuning.desk import GRACE, Desk, hidden, locked, opened_storage
+from recursive_lth.tuning.desk import GRACE, Desk, hidden, locked, opened_storage, quiet
 from recursive_lth.tuning.objectives import OBJECTIVES
 from recursive_lth.tuning_file import tuning_experiment_from
 
@@ -71,12 +71,16 @@ def _study(
         if study is None or HEARTBEAT not in study.user_attrs:
             raise InputError(f"{hidden(url)} has no study {name}: begin it with `tune`")
         return study
-    return optuna.create_study(
+    names = experiment.tune.objectives
+    study = optuna.create_study(
         study_name=name,
         storage=storage,
-        directions=[OBJECTIVES[o].direction for o in experiment.tune.objectives],
+        directions=[OBJECTIVES[name].direction for name in names],
         load_if_exists=True,
     )
+    with quiet():
+        study.set_metric_names(list(names))  # for readers such as optuna-dashboard
+    return study
 
 
 def _check_origin(

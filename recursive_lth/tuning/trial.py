@@ -12,6 +12,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from recursive_lth.config import Experiment
+from recursive_lth.files import write_atomic
 from recursive_lth.running.progress import Watch
 from recursive_lth.running.run_folder import run_folder
 from recursive_lth.search.generation import read_lineage
@@ -91,30 +92,33 @@ def _alone(
 
     Where another trial has the same values, this waits until it has ended, and will find its runs
     finished. A worker that was taken for dead and only sleeps may hold them too: after the grace of
-    a heartbeat it is passed by, with runs of our own.
+    a heartbeat it is passed by, with runs of our own. Who holds them stands beside the lock.
     """
     shared = folder / "trials"
     locks = shared / ".taken"
     locks.mkdir(parents=True, exist_ok=True)
     lock, began = FileLock(locks / experiment.folder_name), monotonic()
+    holder = locks / f"{experiment.folder_name}.holder"
     while True:
         try:
             lock.acquire(timeout=POLL)
             break
         except Timeout:
             pulse.check()
-        if _has_twin(desk, claim):
+        if _is_running(desk, holder):
             began = monotonic()
         elif monotonic() - began > GRACE * desk.heartbeat:
             yield folder / "trials" / f"attempt-{claim.trial.number}"
             return
     try:
+        write_atomic(holder, str(claim.trial.number))
         yield shared
     finally:
         lock.release()
 
 
-def _has_twin(desk: Desk, claim: Claim) -> bool:
-    """True iff another trial of the same values is running."""
+def _is_running(desk: Desk, holder: Path) -> bool:
+    """True iff the attempt whose number is written there is running."""
+    number = holder.read_text("utf-8") if holder.exists() else ""
     running = desk.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    return any(t.number != claim.trial.number and t.params == claim.params for t in running)
+    return number in {str(trial.number) for trial in running}
