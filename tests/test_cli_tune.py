@@ -52,20 +52,23 @@ def test_its_folder_reads_back_and_is_known_to_the_other_commands(
     assert json.loads(capsys.readouterr().out)["is_finished"]
 
 
-def test_a_finished_one_is_shown_again_and_a_worker_finds_nothing_to_do(finished: Path) -> None:
+def test_a_finished_one_is_shown_again_and_a_worker_finds_nothing_to_do(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(finished)
     run = run_of(finished)
     before = (run / "summary.json").read_bytes()
-    done = call("tune", str(run / "experiment.toml"), "--json", "--quiet", folder=finished)
-    assert done.returncode == 0, done.stderr
-    shown = json.loads(done.stdout)
-    assert [row["trial"] for row in shown["trials"]] == [0, 1, 2]
-    assert done.stderr == ""
-    joined = call("worker", str(run), "--quiet", folder=finished)
-    assert joined.returncode == 0, joined.stderr
+    assert main(["tune", str(run / "experiment.toml"), "--json", "--quiet"]) == 0
+    shown = capsys.readouterr()
+    assert [row["trial"] for row in json.loads(shown.out)["trials"]] == [0, 1, 2]
+    assert shown.err == ""
+    assert main(["worker", str(run), "--quiet"]) == 0
     assert (run / "summary.json").read_bytes() == before
 
 
-def test_ctrl_c_gives_the_trial_back_and_the_same_command_goes_on(tmp_path: Path) -> None:
+def test_ctrl_c_gives_the_trial_back_and_a_worker_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     command = [sys.executable, "-m", "recursive_lth", "tune", *SETTINGS, "--workers", "2"]
     process = subprocess.Popen(
         command, cwd=tmp_path, env=clean_environment(), stderr=subprocess.PIPE, text=True
@@ -82,9 +85,8 @@ def test_ctrl_c_gives_the_trial_back_and_the_same_command_goes_on(tmp_path: Path
     )
     run = run_of(tmp_path)
     assert not (run / "summary.json").exists()
-    joined = call("worker", str(run), "--json", folder=tmp_path)
-    assert joined.returncode == 0, joined.stderr
-    rows = json.loads(joined.stdout)["trials"]
+    assert main(["worker", str(run), "--json", "--quiet"]) == 0
+    rows = json.loads(capsys.readouterr().out)["trials"]
     assert [row["state"] for row in rows] == ["complete"] * 3
     assert all(row["losses"] == 0 for row in rows)
     assert (run / "report.html").is_file()

@@ -19,7 +19,7 @@ from recursive_lth.errors import InputError
 from recursive_lth.tuning.desk import Desk
 from recursive_lth.tuning.study import opened
 
-STOPPED = 128 + signal.SIGTERM
+STOPPED, REFUSED = 128 + signal.SIGTERM, 2
 STRIKES = 4  # workers in a row that ended before any of them took a trial
 SECONDS_TO_STOP = 30
 Serve = Callable[[Desk], None]
@@ -95,13 +95,16 @@ def _serve(work: Work) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     Thread(target=_follow_parent, daemon=True).start()
+    status = 0
     try:
         with opened(work.url, work.experiment, work.origin, is_joining=True) as desk:
             work.serve(desk)
     except SystemExit:
-        os._exit(STOPPED)  # all is closed; PyTorch would take itself apart for seconds
+        status = STOPPED
     except InputError as error:
-        sys.exit(f"recursive-lth worker: {error}")
+        status = REFUSED
+        print(f"recursive-lth worker: {error}", file=sys.stderr, flush=True)
+    os._exit(status)  # all is closed; PyTorch would take itself apart for seconds
 
 
 @contextmanager

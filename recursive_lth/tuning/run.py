@@ -67,11 +67,11 @@ def tune(
         raise InputError(f"--heartbeat must be at least 1 second, got {heartbeat}")
     if storage is not None:
         check_url(storage)
-    origin = _origin(experiment, data_dir, device)
     stored = TuningFolder(out / experiment.folder_name)
     if resume != "never" and stored.is_finished:
         yield from read_json(stored.summary)["trials"]
         return
+    origin = _origin(experiment, data_dir, device)
     told: set[int] = set()
     with (
         coordinated(experiment, out, storage, resume) as (folder, url),
@@ -140,7 +140,7 @@ def _work_once(place: Place, watch: Watch | None) -> None:
     desk = place.desk
     claim = queue.take(desk)
     if claim is None:
-        sleep(POLL)
+        sleep(desk.heartbeat / 4)
         return
     here = replace(_progress(desk), trial=claim.slot, runs=desk.experiment.tune.seeds)
 
@@ -184,11 +184,10 @@ def _refuse(place: Place, claim: queue.Claim, error: InputError) -> None:
 
 def _news(place: Place, told: set[int]) -> Iterator[Row]:
     """The rows of trials that have ended and were not told yet; the folder shows them too."""
-    with locked(place.desk.url):
-        found = rows(place.desk)
-        new = [row for row in found if row["trial"] not in told]
-        if new:
-            place.folder.show_trials(found)
+    new = [row for row in rows(place.desk) if row["trial"] not in told]
+    if new:
+        with locked(place.desk.url):  # or an older view could be written over a newer one
+            place.folder.show_trials(rows(place.desk))
     told |= {row["trial"] for row in new}
     yield from new
 
@@ -204,7 +203,7 @@ def _progress(desk: Desk) -> TuneProgress:
 
 def _finish(place: Place) -> None:
     place.folder.show_trials(rows(place.desk))
-    write_json(place.folder.summary, summarise(place.desk, place.device))
+    write_json(place.folder.summary, summarise(place.desk, devices.choose(place.device).type))
 
 
 def _origin(experiment: TuningExperiment, data_dir: Path | None, device: str) -> dict[str, Any]:
