@@ -1,6 +1,7 @@
 """Experiments of `tune`: what they may vary, what is put into them, what a wrong one says."""
 
 import tomllib
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -161,7 +162,7 @@ def test_a_wrong_parameter_is_refused_with_its_key(entry: str, expected: str) ->
 def test_what_cannot_be_run_together_is_refused_at_the_door(
     entries: list[str], expected: str
 ) -> None:
-    """Single values first: the error names no more values than it takes to fail."""
+    """The error names no more values than it takes to fail."""
     with pytest.raises(InputError) as caught:
         check_tuning(vary(*entries, settings=("base.training.shift=0",)))
     assert expected in str(caught.value)
@@ -200,13 +201,23 @@ def test_wrong_settings_are_refused(setting: str, expected: str) -> None:
     assert expected in str(caught.value)
 
 
+def test_values_that_only_their_like_allow_are_not_refused() -> None:
+    """A trial has a value of every parameter: what only the base forbids is no fault."""
+    paired = [
+        '{key="pruning.rewind", choices=["init", "1ep"]}',
+        '{key="pruning.restore", choices=["weights", "signs"]}',
+    ]
+    check_tuning(vary(*paired, settings=("base.pruning.rewind=none",)))
+
+
 def test_combinations_are_all_while_they_are_few_and_pairs_beyond() -> None:
     """Three switches have 8 combinations; nine switches 512, but each pair of values once."""
     keys = ["shift", "crop", "epochs", "dropout", "warmup", "perturb", "clip_norm", "momentum"]
     entries = [f'{{key="training.{key}", choices=[0, 1]}}' for key in [*keys, "batch_size"]]
     few = list(combinations_of(vary(*entries[:3]).tune.parameters))
-    assert len([values for values in few if len(values) == 3]) == 8
+    assert len({tuple(values.items()) for values in few}) == len(few) == 8
     many = list(combinations_of(vary(*entries).tune.parameters))
     assert MOST_COMBINATIONS < 2**9
-    assert len([values for values in many if len(values) == 2]) == 36 * 4
-    assert max(map(len, many)) == 2
+    assert all(len(values) == 9 for values in many)
+    pairs = {pair for values in many for pair in combinations(values.items(), 2)}
+    assert len(pairs) == 36 * 4

@@ -133,7 +133,8 @@ def describe_tuning(place: "TuneProgress") -> str:
 
 
 def _tuning_part(place: "TuneProgress") -> tuple[Any, ...]:
-    return (place.finished, place.trial, place.run)
+    is_told = place.inner is None or place.inner.phase in VERBS
+    return (place.finished, place.trial, place.run) if is_told else ()
 
 
 def _generation_part(place: "Place") -> tuple[Any, ...]:

@@ -46,7 +46,8 @@ def _tell_best(record: TuningRecord, top: Row) -> str:
         test is not None
     )
     optimism = (
-        f" The best of {len(record.complete)} by the same validation data looks better than it is."
+        f" Chosen as the best of {len(record.complete)} by these validation data, it is likely to "
+        "look better on them than it is."
         if name == "val_accuracy" and len(record.complete) > 1
         else ""
     )

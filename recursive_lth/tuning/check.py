@@ -1,6 +1,6 @@
 """Can a tuning be run as it stands? Asked before anything is written."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from itertools import combinations, product
 from math import prod
@@ -33,8 +33,8 @@ class Facts(NamedTuple):
 def check_tuning(experiment: TuningExperiment, data_dir: Path | None = None) -> Dataset:
     """The data of the base. Raises `InputError` where a trial of the tuning could not be run.
 
-    Choices and the ends of intervals are tried in every combination, or where these are too many in
-    every pair, the others being the base's.
+    The base must be such a run itself. Choices and the ends of intervals are tried in every
+    combination, or where these are too many in every pair.
     """
     tune = experiment.tune
     pick(SAMPLERS, tune.sampler, "tune.sampler")
@@ -52,25 +52,47 @@ def check_tuning(experiment: TuningExperiment, data_dir: Path | None = None) -> 
         parts = split(dataset, data, seed, choose("cpu"))
         return Facts(dataset.sample_shape, parts.classes, len(parts.train))
 
-    _check_run(tuned(experiment, {}), facts)
-    for values in combinations_of(tune.parameters):
+    def why_not(values: Mapping[str, Any]) -> str:
         try:
             _check_run(tuned(experiment, values), facts)
         except InputError as error:
-            words = " with ".join(f"{key}={value!r}" for key, value in values.items())
-            raise InputError(f"tune.parameters: {words} cannot be run: {error}") from None
+            return str(error)
+        return ""
+
+    _check_run(tuned(experiment, {}), facts)
+    for values in combinations_of(tune.parameters):
+        if reason := why_not(values):
+            at_fault = _fewest(values, lambda some: why_not(some) == reason)
+            words = " with ".join(f"{key}={value!r}" for key, value in at_fault.items())
+            raise InputError(f"tune.parameters: {words} cannot be run: {reason}")
     return load_once(tuned(experiment, {}).data.name)
 
 
 def combinations_of(parameters: tuple[Parameter, ...]) -> Iterator[dict[str, Any]]:
-    """Values to try before a run: single ones first, so that an error names few."""
+    """Proposals to try before a run, each with a value for every parameter.
+
+    All that choices and ends allow, or where they are too many, for every pair of values one
+    proposal that has it.
+    """
     ends = {p.key: _ends(p) for p in parameters}
-    for key, values in ends.items():
-        yield from ({key: value} for value in values)
-    for one, other in combinations(ends, 2):
-        yield from ({one: a, other: b} for a, b in product(ends[one], ends[other]))
-    if len(ends) > 2 and prod(map(len, ends.values())) <= MOST_COMBINATIONS:
+    if prod(map(len, ends.values())) <= MOST_COMBINATIONS:
         yield from (dict(zip(ends, values, strict=True)) for values in product(*ends.values()))
+        return
+    first = {key: values[0] for key, values in ends.items()}
+    for one, other in combinations(ends, 2):
+        yield from (first | {one: a, other: b} for a, b in product(ends[one], ends[other]))
+
+
+def _fewest(
+    values: Mapping[str, Any], is_at_fault: Callable[[Mapping[str, Any]], bool]
+) -> Mapping[str, Any]:
+    """The one or two of the values that are at fault by themselves, else all of them."""
+    for size in (1, 2):
+        for keys in combinations(values, size):
+            some = {key: values[key] for key in keys}
+            if is_at_fault(some):
+                return some
+    return values
 
 
 def _ends(parameter: Parameter) -> list[Any]:
