@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -163,6 +164,21 @@ def test_others_join_without_the_folder_and_finish_without_a_coordinator(tmp_pat
     assert (far / "report.html").is_file()
     assert timeless(tune(TINY, tmp_path / "here")) == timeless(rows)
     assert list(api.work(far, device="cpu")) == []
+
+
+def test_a_coordinator_without_workers_waits_for_those_that_join(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        tune(TINY, tmp_path, watch=Interrupted(3))  # the study is there to join
+    joined: list[dict[str, Any]] = []
+    folder = tmp_path / TINY.folder_name
+    other = Thread(target=lambda: joined.extend(api.work(folder, device="cpu")))
+    other.start()
+    told: list[Any] = []
+    rows = tune(TINY, tmp_path, workers=0, watch=told.append)
+    other.join(60)
+    assert timeless(rows) == timeless(joined)
+    assert [row["trial"] for row in rows] == [0, 1, 2]
+    assert all(place.inner is None for place in told)
 
 
 def test_progress_is_told_and_never_falls(tmp_path: Path) -> None:

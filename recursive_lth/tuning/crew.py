@@ -54,7 +54,7 @@ class Crew:
         if taken > self._taken:
             self._strikes, self._taken = 0, taken
         self._strikes += sum(member.exitcode != 0 for member in dead)
-        if self._strikes >= STRIKES * self._size:
+        if self._size and self._strikes >= STRIKES * self._size:
             raise InputError(
                 "workers end before they take a trial; `recursive-lth worker FOLDER --debug` shows "
                 "why"
