@@ -6,7 +6,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from tuning_desks import TWO, check_whole, small_tuning
+from tuning_desks import SWITCH, TWO, check_whole, small_tuning
 
 from recursive_lth import api
 from recursive_lth.config import TuningExperiment
@@ -20,7 +20,6 @@ from recursive_lth.tuning.desk import parse_url, sqlite_url
 from recursive_lth.tuning.study import opened
 
 TINY = small_tuning(TWO)
-SWITCH = 'tune.parameters=[{key="growth.optimizer", choices=["reset", "carry"]}]'
 
 
 def tune(experiment: TuningExperiment, out: Path, **options: Any) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from tuning_desks import TWO, age, desk_in, small_tuning
+from tuning_desks import SWITCH, TWO, age, desk_in, small_tuning
 
 from recursive_lth import api
 from recursive_lth.config import TuningExperiment
@@ -17,7 +17,6 @@ from recursive_lth.tuning.desk import Desk
 from recursive_lth.tuning_file import tuned
 
 TINY = small_tuning(TWO)
-SWITCH = 'tune.parameters=[{key="growth.optimizer", choices=["reset", "carry"]}]'
 
 
 def tune(experiment: TuningExperiment, out: Path, **options: Any) -> list[dict[str, Any]]:

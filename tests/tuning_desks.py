@@ -33,6 +33,8 @@ TWO = (
     '{key="pruning.target_density", low=0.1, high=0.5, log=true}]'
 )
 
+SWITCH = 'tune.parameters=[{key="growth.optimizer", choices=["reset", "carry"]}]'
+
 
 def small_tuning(*settings: str) -> TuningExperiment:
     """`tune_digits` at a tiny budget."""
@@ -48,7 +50,7 @@ def desk_in(folder: Path, experiment: TuningExperiment, url: str | None = None) 
 
 def pretended(claim: queue.Claim) -> list[dict[str, Any]]:
     """Runs whose numbers depend on the trial's values alone."""
-    density = float(claim.values["pruning.target_density"])
+    density = float(claim.values.get("pruning.target_density", 0.3))
     return [
         {
             "seed": 0,
@@ -60,7 +62,7 @@ def pretended(claim: queue.Claim) -> list[dict[str, Any]]:
             "seconds": 1.0,
             "val_accuracy": 0.9 + 0.1 * density - 0.3 * density**2,
             "remaining_weights": round(3000 * density),
-            "training_cost": 10**9 * (1 + claim.values["growth.candidates"]),
+            "training_cost": 10**9 * (1 + claim.values.get("growth.candidates", 1)),
         }
     ]
 
