@@ -7,14 +7,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recursive_lth.api import grow, prune, run_folder
+    from recursive_lth.api import grow, prune, run_folder, tune
     from recursive_lth.architecture.graph import Architecture
-    from recursive_lth.config import Experiment, GrowthStep, TicketExperiment
+    from recursive_lth.config import (
+        Experiment,
+        GrowthStep,
+        TicketExperiment,
+        TuningExperiment,
+    )
     from recursive_lth.errors import DamagedFileError, InputError
     from recursive_lth.pruning.compact import compact
     from recursive_lth.pruning.merge import merge_norms
     from recursive_lth.search.policies.past import Past, Proposal
-    from recursive_lth.shelf import load_experiment, load_space, load_ticket_experiment
+    from recursive_lth.shelf import (
+        load_experiment,
+        load_space,
+        load_ticket_experiment,
+        load_tuning_experiment,
+    )
     from recursive_lth.ticket.from_module import ticket_from_module
     from recursive_lth.ticket.ticket import Ticket, load_ticket
 
@@ -30,16 +40,19 @@ _HOMES = {
     "Proposal": "search.policies.past",
     "Ticket": "ticket.ticket",
     "TicketExperiment": "config",
+    "TuningExperiment": "config",
     "compact": "pruning.compact",
     "grow": "api",
     "load_experiment": "shelf",
     "load_space": "shelf",
     "load_ticket": "ticket.ticket",
     "load_ticket_experiment": "shelf",
+    "load_tuning_experiment": "shelf",
     "merge_norms": "pruning.merge",
     "prune": "api",
     "run_folder": "api",
     "ticket_from_module": "ticket.from_module",
+    "tune": "api",
 }
 
 __all__ = [
@@ -52,6 +65,7 @@ __all__ = [
     "Proposal",
     "Ticket",
     "TicketExperiment",
+    "TuningExperiment",
     "__version__",
     "compact",
     "grow",
@@ -59,10 +73,12 @@ __all__ = [
     "load_space",
     "load_ticket",
     "load_ticket_experiment",
+    "load_tuning_experiment",
     "merge_norms",
     "prune",
     "run_folder",
     "ticket_from_module",
+    "tune",
 ]
 
 

@@ -4,16 +4,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from recursive_lth.config import AnyExperiment, Experiment, TicketExperiment
+from recursive_lth.config import AnyExperiment, Experiment, TicketExperiment, TuningExperiment
 from recursive_lth.lottery import run as tickets
 from recursive_lth.report.page import write_report
 from recursive_lth.report.tickets_page import write_tickets_report
+from recursive_lth.report.tuning_page import write_tuning_report
 from recursive_lth.running.progress import Watch
 from recursive_lth.running.run_folder import run_folder as run_folder_in
 from recursive_lth.search import run
 from recursive_lth.search.generation import Generation
 from recursive_lth.search.policies.catalogue import with_policy
 from recursive_lth.search.policies.past import Policy
+from recursive_lth.tuning import run as tuning
 
 
 def grow(
@@ -84,10 +86,65 @@ def prune(
         write_tickets_report(folder)
 
 
+def tune(
+    experiment: TuningExperiment,
+    *,
+    data_dir: Path | None = None,
+    out: Path = Path("runs"),
+    device: str = "auto",
+    workers: int = 1,
+    storage: str | None = None,
+    heartbeat: int | None = None,
+    resume: Literal["auto", "never", "must"] = "auto",
+    watch: Watch | None = None,
+) -> Iterator[dict[str, Any]]:
+    """The row of each trial of a search over expansion policies, as soon as it has ended.
+
+    Workers, storage and heartbeat are as for the command; resuming, watching and errors as for
+    `grow`. A script that starts several workers needs `if __name__ == "__main__":` around the call.
+    """
+    yield from tuning.tune(
+        experiment,
+        data_dir=data_dir,
+        out=out,
+        device=device,
+        workers=workers,
+        storage=storage,
+        heartbeat=heartbeat,
+        resume=resume,
+        watch=watch,
+    )
+    _report_tuning(run_folder(experiment, out))
+
+
+def work(
+    folder: Path,
+    *,
+    storage: str | None = None,
+    data_dir: Path | None = None,
+    device: str = "auto",
+    watch: Watch | None = None,
+) -> Iterator[dict[str, Any]]:
+    """The rows of the trials that end while this process joins the tuning of a folder."""
+    yield from tuning.work(folder, storage=storage, data_dir=data_dir, device=device, watch=watch)
+    _report_tuning(folder)
+
+
+def _report_tuning(folder: Path) -> None:
+    report, summary = folder / "report.html", folder / "summary.json"
+    if not report.exists() or report.stat().st_mtime_ns < summary.stat().st_mtime_ns:
+        write_tuning_report(folder)
+
+
 def run_folder(
-    experiment: AnyExperiment, out: Path = Path("runs"), *, policy: Policy | None = None
+    experiment: AnyExperiment | TuningExperiment,
+    out: Path = Path("runs"),
+    *,
+    policy: Policy | None = None,
 ) -> Path:
     """The folder that this experiment's run has, there or not; `policy` as given to `grow`."""
+    if isinstance(experiment, TuningExperiment):
+        return out / experiment.folder_name
     if isinstance(experiment, Experiment):
         experiment = with_policy(experiment, policy)
     return run_folder_in(experiment, out).path

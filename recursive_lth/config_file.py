@@ -17,6 +17,7 @@ from recursive_lth.config import (
     Experiment,
     Space,
     TicketExperiment,
+    TuningExperiment,
     nearest,
 )
 from recursive_lth.errors import InputError
@@ -73,17 +74,12 @@ def experiment_from(data: Mapping[str, Any]) -> Experiment:
     command = values.pop("command", "grow")
     if command != "grow":
         raise InputError(f"this is an experiment of `recursive-lth {command}`, not of `grow`")
-    return _build(Experiment, values, "")
+    return build(Experiment, values, "")
 
 
 def ticket_experiment_from(data: Mapping[str, Any]) -> TicketExperiment:
     """The experiment of `prune` that plain TOML values describe; each of its arms is tried too."""
-    values = _checked(data)
-    if values.get("command") != "prune":
-        raise InputError(
-            'this is an experiment of `recursive-lth grow`: one of `prune` says command = "prune"'
-        )
-    experiment = _build(TicketExperiment, values, "")
+    experiment = build(TicketExperiment, checked_values(data, "prune"), "")
     arms_of(experiment)
     return experiment
 
@@ -102,7 +98,7 @@ def arms_of(experiment: TicketExperiment) -> dict[str, TicketExperiment]:
     found = {}
     for arm in experiment.arms or (Arm(),):
         try:
-            found[arm.name] = _build(TicketExperiment, override(plain, arm.set), "")
+            found[arm.name] = build(TicketExperiment, override(plain, arm.set), "")
         except InputError as error:
             raise InputError(f"arm {arm.name}: {error}") from None
     return found
@@ -110,12 +106,29 @@ def arms_of(experiment: TicketExperiment) -> dict[str, TicketExperiment]:
 
 def space_from(data: Mapping[str, Any]) -> Space:
     """The search space that plain TOML values describe."""
-    return _build(Space, data, "space.")
+    return build(Space, data, "space.")
 
 
-def experiment_to_toml(experiment: AnyExperiment) -> str:
-    """The full, resolved experiment as TOML; `any_experiment_from` reads it back equal."""
-    return tomli_w.dumps({"format": FORMAT, **_plain(asdict(experiment))})
+def experiment_to_toml(experiment: AnyExperiment | TuningExperiment) -> str:
+    """The full, resolved experiment as TOML; reading it gives an equal one back."""
+    return tomli_w.dumps({"format": FORMAT, **plain(experiment)})
+
+
+def plain(section: Any) -> dict[str, Any]:
+    """A dataclass of the configuration as plain TOML values; what is None is left out."""
+    values: dict[str, Any] = _plain(asdict(section))
+    return values
+
+
+def checked_values(data: Mapping[str, Any], command: str) -> dict[str, Any]:
+    """The values without the format number. Raises unless they say that they are of the command."""
+    values = _checked(data)
+    if values.get("command", "grow") != command:
+        raise InputError(
+            f"this is an experiment of `recursive-lth {values.get('command', 'grow')}`: one of "
+            f'`{command}` says command = "{command}"'
+        )
+    return values
 
 
 def override(data: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
@@ -163,7 +176,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _build(kind: type[T], data: Any, path: str) -> T:
+def build(kind: type[T], data: Any, path: str) -> T:
     """A dataclass from a table. `path` is the dotted way to it, with a trailing dot."""
     if not isinstance(data, Mapping):
         raise InputError(f"{path.rstrip('.')} must be a section of keys, got {data!r}")
@@ -172,15 +185,17 @@ def _build(kind: type[T], data: Any, path: str) -> T:
     for key in data:
         if key not in known:
             raise InputError(f"unknown key {path}{key}: {nearest(str(key), known)}")
-    return kind(**{key: _convert(hints[key], value, f"{path}{key}") for key, value in data.items()})
+    return kind(**{key: convert(hints[key], value, f"{path}{key}") for key, value in data.items()})
 
 
-def _convert(kind: Any, value: Any, path: str) -> Any:
+def convert(kind: Any, value: Any, path: str) -> Any:
     """A TOML value as the type a field wants. Raises `InputError` naming the key."""
+    if kind is object:
+        return tuple(convert(object, v, path) for v in value) if isinstance(value, list) else value
     if is_dataclass(kind) and isinstance(kind, type):
-        return _build(kind, value, f"{path}.")
+        return build(kind, value, f"{path}.")
     if isinstance(kind, UnionType):
-        return _convert(next(k for k in get_args(kind) if k is not NoneType), value, path)
+        return convert(next(k for k in get_args(kind) if k is not NoneType), value, path)
     if get_origin(kind) is tuple:
         return _convert_list(get_args(kind), value, path)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -196,4 +211,4 @@ def _convert_list(kinds: tuple[Any, ...], value: Any, path: str) -> tuple[Any, .
         raise InputError(f"{path} must be a list, got {value!r}")
     if kinds[-1] is not Ellipsis and len(value) != len(kinds):
         raise InputError(f"{path} must have {len(kinds)} entries, got {value!r}")
-    return tuple(_convert(kinds[0], item, f"{path}[{i}]") for i, item in enumerate(value))
+    return tuple(convert(kinds[0], item, f"{path}[{i}]") for i, item in enumerate(value))

@@ -6,17 +6,26 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
-from recursive_lth.config import Experiment, Space, TicketExperiment, nearest
+from recursive_lth.config import (
+    AnyExperiment,
+    Experiment,
+    Space,
+    TicketExperiment,
+    TuningExperiment,
+    nearest,
+)
 from recursive_lth.config_file import (
     any_experiment_from,
     experiment_from,
     located,
     override,
+    plain,
     read_toml,
     space_from,
     ticket_experiment_from,
 )
 from recursive_lth.errors import InputError
+from recursive_lth.tuning_file import spaces_of, tuning_experiment_from
 
 Kind = Literal["experiment", "search space"]
 T = TypeVar("T")
@@ -122,13 +131,45 @@ def in_space_file(experiment: Experiment, message: str) -> str:
     return located(path, message, section="space") if is_as_written else message
 
 
+def load_tuning_experiment(name: str | Path, settings: Iterable[str] = ()) -> TuningExperiment:
+    """As `load_experiment`, for an experiment of `tune`; its base and spaces are put into it.
+
+    A setting `base.section.key=value` is laid over the base, after those of `tune.set`. A [base]
+    table in the file stands for the experiment that `tune.base` names, as long as no setting names
+    another.
+
+    >>> load_tuning_experiment("tune_digits", ["base.training.epochs=3"]).tune.set[-1]
+    'training.epochs=3'
+    """
+    path, data = _read(name)
+    written = _named(path, tuning_experiment_from, data)
+    settings = list(settings)
+    outer = override(data, [s for s in settings if not s.startswith("base.")])
+    inner = [s.removeprefix("base.") for s in settings if s.startswith("base.")]
+    wanted = tuning_experiment_from(outer)
+    tune = {**plain(wanted.tune), "set": [*wanted.tune.set, *inner]}
+    data = {**outer, "tune": tune}
+    if "base" not in data or wanted.tune.base != written.tune.base:
+        place = find("experiment", wanted.tune.base, beside=path.parent)
+        data["base"] = plain(load_experiment(place))
+    embedded = {entry.name: plain(entry) for entry in wanted.spaces}
+    needed = spaces_of(tuning_experiment_from(data))
+    data["spaces"] = [
+        embedded.get(name) or {"name": name, "space": plain(load_space(name, beside=path.parent))}
+        for name in needed
+    ]
+    return tuning_experiment_from(data)
+
+
 def claims() -> dict[str, tuple[str, str]]:
     """For each shipped experiment the command that runs it, and its claim."""
     found = {}
     for name in names("experiment"):
         path, data = _read(name)
-        experiment = _named(path, any_experiment_from, data)
-        found[name] = (str(data.get("command", "grow")), experiment.claim.strip())
+        command = str(data.get("command", "grow"))
+        reader: Callable[[Mapping[str, Any]], AnyExperiment | TuningExperiment]
+        reader = tuning_experiment_from if command == "tune" else any_experiment_from
+        found[name] = (command, _named(path, reader, data).claim.strip())
     return found
 
 

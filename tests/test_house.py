@@ -20,6 +20,7 @@ GROUND = (
     "statistics",
     "config",
     "config_file",
+    "tuning_file",
     "shelf",
 )  # in this order too
 FLOORS: tuple[tuple[str, ...], ...] = (
@@ -30,6 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("training",),
     ("running",),
     ("search", "lottery"),
+    ("tuning",),
     ("study",),
     ("report",),
     ("api",),
@@ -45,7 +47,8 @@ WALLS = {
 }
 HOMES = {
     "networkx": ("architecture", "search/lineage"),
-    "optuna": ("search",),
+    "optuna": ("search", "tuning"),
+    "sqlalchemy": ("tuning",),
     "dask": ("running/workers",),
     "distributed": ("running/workers",),
     "matplotlib": ("report",),

@@ -29,6 +29,14 @@ def test_every_experiment_loads_with_its_claim_and_its_space(name: str) -> None:
         with pytest.raises(InputError, match="an experiment of `recursive-lth prune`"):
             shelf.load_experiment(name)
         return
+    if command == "tune":
+        tuning = shelf.load_tuning_experiment(name)
+        assert tuning.name == name
+        assert tuning.tune.parameters
+        assert tuning.base.space != Space()
+        with pytest.raises(InputError, match="an experiment of `recursive-lth tune`"):
+            shelf.load_experiment(name)
+        return
     with pytest.raises(InputError, match='says command = "prune"'):
         shelf.load_ticket_experiment(name)
     experiment = shelf.load_experiment(name)

@@ -12,7 +12,7 @@ from cyclopts import App
 from cyclopts.exceptions import CycloptsError
 
 from recursive_lth import __version__
-from recursive_lth.cli import evaluate, grow, prune, report, show
+from recursive_lth.cli import evaluate, grow, prune, report, show, tune, worker
 from recursive_lth.cli import list as listing
 from recursive_lth.cli import signal as signals
 from recursive_lth.errors import DamagedFileError, InputError
@@ -36,6 +36,8 @@ app = App(
 app.command(grow.grow, name="grow", help_epilogue=grow.EXAMPLES, sort_key=1)
 app.command(prune.prune, name="prune", help_epilogue=prune.EXAMPLES, sort_key=1)
 app.command(signals.signal, name="signal", help_epilogue=signals.EXAMPLES, sort_key=1)
+app.command(tune.tune, name="tune", help_epilogue=tune.EXAMPLES, sort_key=1)
+app.command(worker.worker, name="worker", help_epilogue=worker.EXAMPLES, sort_key=1)
 app.command(listing.list_all, name="list", help_epilogue=listing.EXAMPLES, sort_key=2)
 app.command(show.show, name="show", help_epilogue=show.EXAMPLES, sort_key=3)
 app.command(report.report, name="report", help_epilogue=report.EXAMPLES, sort_key=4)
@@ -58,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     is_debug = bool(bound.arguments.get("debug"))
     advice = (
         "; the same command goes on from what is saved"
-        if command in (grow.grow, prune.prune, signals.signal)
+        if command in (grow.grow, prune.prune, signals.signal, tune.tune, worker.worker)
         else ""
     )
     with _terminable():

@@ -7,12 +7,13 @@ from typing import Any
 from recursive_lth import shelf
 from recursive_lth.cli import screen
 from recursive_lth.cli.options import Debug, Json, Out
-from recursive_lth.cli.runs import run_folders, state, tickets_state
+from recursive_lth.cli.runs import run_folders, state, tickets_state, tuning_state
 from recursive_lth.errors import InputError
 from recursive_lth.growth.catalogue import BIRTHS, GROWTHS
 from recursive_lth.report.record import command_of, read_run
 from recursive_lth.report.table import Table
 from recursive_lth.report.tickets_record import read_tickets
+from recursive_lth.report.tuning_record import read_tuning
 from recursive_lth.search.policies.words import POLICY_WORDS
 
 EXAMPLES = """Examples:
@@ -80,8 +81,11 @@ def _first_line(function: Any) -> str:
 def _state(folder: Path) -> str:
     """The state of a run; one that cannot be read says so, and the others are still listed."""
     try:
-        if command_of(folder) == "prune":
+        command = command_of(folder)
+        if command == "prune":
             return tickets_state(read_tickets(folder))
+        if command == "tune":
+            return tuning_state(read_tuning(folder))
         return state(read_run(folder))
     except (InputError, OSError, tomllib.TOMLDecodeError) as error:
         return f"cannot be read: {error}"

@@ -84,6 +84,31 @@ Workers = Annotated[
 DryRun = Annotated[
     bool, _flag("--dry-run", "Print the resolved experiment and what it costs; run nothing.")
 ]
+Workers = Annotated[
+    int,
+    _option(
+        "--workers",
+        "Processes that run trials; 0: none here, only those that join with `worker`.",
+        metavar="N",
+    ),
+]
+Storage = Annotated[
+    str | None,
+    _option(
+        "--storage",
+        "The database of the study; without it a SQLite file in the run's folder.",
+        metavar="postgresql+psycopg://USER@HOST/DATABASE or sqlite:///FILE.db",
+    ),
+]
+Heartbeat = Annotated[
+    int | None,
+    _option(
+        "--heartbeat",
+        "Seconds between signs of life of a trial, 10 without it; after six without one the trial "
+        "is another worker's.",
+        metavar="SECONDS",
+    ),
+]
 BatchSize = Annotated[int, _option("--batch-size", "Samples in a batch whose time is measured.")]
 Latency = Annotated[
     bool,

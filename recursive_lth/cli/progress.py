@@ -16,6 +16,7 @@ from recursive_lth.report.tickets_table import name_variant
 if TYPE_CHECKING:
     from recursive_lth.lottery.progress import LevelProgress
     from recursive_lth.running.progress import Progress as Place
+    from recursive_lth.tuning.progress import TuneProgress
 
 VERBS = {
     "train": "training",
@@ -123,6 +124,20 @@ def describe_level(place: "LevelProgress") -> str:
     )
 
 
+def describe_tuning(place: "TuneProgress") -> str:
+    """Where a tuning is, in one line: trials done, and the run at hand or how many there are."""
+    told = f"{place.finished} of {place.trials} trials done"
+    if place.inner is None:
+        return f"{told}  {place.running} running"
+    run = f"  run {place.run + 1} of {place.runs}" if place.runs > 1 else ""
+    return f"{told}  trial {place.trial}{run}  {describe(place.inner)}"
+
+
+def _tuning_part(place: "TuneProgress") -> tuple[Any, ...]:
+    is_told = place.inner is None or place.inner.phase in VERBS
+    return (place.finished, place.trial, place.run) if is_told else ()
+
+
 def _generation_part(place: "Place") -> tuple[Any, ...]:
     is_told = place.phase in VERBS
     return (place.generation, place.phase, place.candidate) if is_told else ()
@@ -134,3 +149,4 @@ def _level_part(place: "LevelProgress") -> tuple[Any, ...]:
 
 GROW = Words(describe, _generation_part)
 PRUNE = Words(describe_level, _level_part)
+TUNE = Words(describe_tuning, _tuning_part)

@@ -20,10 +20,11 @@ def report(
     """Write a run's report.html anew and say where it is; an unfinished run has one too."""
     from recursive_lth.report.page import write_report
     from recursive_lth.report.tickets_page import write_tickets_report
+    from recursive_lth.report.tuning_page import write_tuning_report
 
     folder = find_run(run, out)
-    is_tickets = command_of(folder) == "prune"
-    path = write_tickets_report(folder) if is_tickets else write_report(folder)
+    writers = {"grow": write_report, "prune": write_tickets_report, "tune": write_tuning_report}
+    path = writers[command_of(folder)](folder)
     if json:
         screen.print_json({"report": str(path)})
     else:

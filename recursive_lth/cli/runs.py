@@ -5,6 +5,7 @@ from pathlib import Path
 from recursive_lth.errors import InputError
 from recursive_lth.report.record import RunRecord
 from recursive_lth.report.tickets_record import TicketsRecord
+from recursive_lth.report.tuning_record import TuningRecord
 
 EXPERIMENT = "experiment.toml"
 
@@ -51,3 +52,12 @@ def tickets_state(record: TicketsRecord) -> str:
     if not networks:
         return "begun, no network yet"
     return f"unfinished, {networks} networks; the same `prune` command goes on"
+
+
+def tuning_state(record: TuningRecord) -> str:
+    """How far a run of `tune` came, in words."""
+    ended = len(record.trials)
+    if record.summary is not None:
+        return f"finished, {ended} trials"
+    wanted = record.experiment["tune"]["trials"]
+    return f"unfinished, {ended} of {wanted} trials; the same `tune` command goes on"

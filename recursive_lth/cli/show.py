@@ -9,7 +9,7 @@ from rich.console import Console
 
 from recursive_lth.cli import screen
 from recursive_lth.cli.options import Debug, Json, Out
-from recursive_lth.cli.runs import find_run, state, tickets_state
+from recursive_lth.cli.runs import find_run, state, tickets_state, tuning_state
 from recursive_lth.report import standing
 from recursive_lth.report.confirmations import confirmation_table
 from recursive_lth.report.quantities import count, percent
@@ -22,6 +22,8 @@ from recursive_lth.report.tickets_table import (
     overlap_table,
     pairs_table,
 )
+from recursive_lth.report.tuning_record import TuningRecord, read_tuning
+from recursive_lth.report.tuning_table import failed_table, importances_table, trials_table
 
 EXAMPLES = """Examples:
   recursive-lth show grow_digits
@@ -35,8 +37,9 @@ Run = Annotated[str, Parameter(help="A run's folder, or how its name in --out be
 def show(run: Run, /, *, out: Out = Path("runs"), json: Json = False, debug: Debug = False) -> None:
     """Show a run, finished or not: its tickets, its Pareto front, where the best one is dense."""
     folder, console = find_run(run, out), screen.console()
-    if command_of(folder) == "prune":
-        _show_tickets(folder, console, is_json=json)
+    command = command_of(folder)
+    if command != "grow":
+        (_show_tickets if command == "prune" else _show_tuning)(folder, console, is_json=json)
         return
     record = read_run(folder)
     if json:
@@ -58,6 +61,44 @@ def _show_tickets(folder: Path, console: Console, *, is_json: bool) -> None:
     claim = str(record.experiment.get("claim", "")).strip()
     console.print(f"{folder} ({tickets_state(record)})", *([claim] if claim else []), "", sep="\n")
     print_tickets(console, record)
+
+
+def _show_tuning(folder: Path, console: Console, *, is_json: bool) -> None:
+    record = read_tuning(folder)
+    if is_json:
+        screen.print_json(tuning_as_json(record))
+        return
+    claim = str(record.experiment.get("claim", "")).strip()
+    console.print(f"{folder} ({tuning_state(record)})", *([claim] if claim else []), "", sep="\n")
+    print_tuning(console, record)
+
+
+def print_tuning(console: Console, record: TuningRecord) -> None:
+    """Print the trials of a tuning, its front, what mattered and what failed."""
+    for title, table in (
+        ("trials", trials_table(record.trials, record.keys, record.objectives, best=record.best)),
+        ("front", trials_table(record.front, record.keys, record.objectives, best=record.best)),
+        ("shares of the variance", importances_table(record.importances)),
+        ("failed", failed_table(record.trials, record.keys)),
+    ):
+        if table.rows:
+            screen.print_table(console, title, table)
+
+
+def tuning_as_json(record: TuningRecord) -> dict[str, Any]:
+    """The whole record of a tuning as one JSON document; best and front by trial."""
+    summary = record.summary or {}
+    return {
+        "folder": str(record.folder),
+        "command": "tune",
+        "is_finished": record.summary is not None,
+        "experiment": record.experiment,
+        "trials": record.trials,
+        "best": record.best["trial"] if record.best else None,
+        "front": [row["trial"] for row in record.front],
+        "importances": record.importances,
+        **{key: summary.get(key) for key in ("study", "cost", "versions", "machine")},
+    }
 
 
 def print_tickets(console: Console, record: TicketsRecord) -> None:

@@ -10,6 +10,7 @@ from recursive_lth.config.growth import Acceptance, Budget, Growth, GrowthStep, 
 from recursive_lth.config.pruning import Pruning, moment_step
 from recursive_lth.config.tickets import Arm, Supermask, Tickets, Transfer
 from recursive_lth.config.training import Data, Start, Training
+from recursive_lth.config.tuning import NamedSpace, Parameter, Tune, TuningExperiment
 
 __all__ = [
     "FORMAT",
@@ -21,6 +22,8 @@ __all__ = [
     "Experiment",
     "Growth",
     "GrowthStep",
+    "NamedSpace",
+    "Parameter",
     "Pruning",
     "Space",
     "Start",
@@ -29,6 +32,8 @@ __all__ = [
     "Tickets",
     "Training",
     "Transfer",
+    "Tune",
+    "TuningExperiment",
     "moment_step",
     "nearest",
     "pick",

@@ -33,12 +33,12 @@ class Experiment:
     budget: Budget = field(default_factory=Budget)
 
     def __post_init__(self) -> None:
-        _check_name(self.name, self.seed)
+        check_name(self.name, self.seed)
 
     @property
     def digest(self) -> str:
         """SHA-256 of the format number and every value, defaults included."""
-        return _digest(asdict(self))
+        return digest_of(asdict(self))
 
     @property
     def folder_name(self) -> str:
@@ -67,7 +67,7 @@ class TicketExperiment:
     arms: tuple[Arm, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_name(self.name, self.seed)
+        check_name(self.name, self.seed)
         if self.command != "prune":
             raise InputError(f"command must be grow or prune, got {self.command!r}")
         check_arms(self.arms)
@@ -75,7 +75,7 @@ class TicketExperiment:
     @property
     def digest(self) -> str:
         """SHA-256 of the format number and every value, defaults included."""
-        return _digest(asdict(self))
+        return digest_of(asdict(self))
 
     @property
     def folder_name(self) -> str:
@@ -86,12 +86,14 @@ class TicketExperiment:
 AnyExperiment = Experiment | TicketExperiment
 
 
-def _check_name(name: str, seed: int) -> None:
+def check_name(name: str, seed: int) -> None:
+    """Raise `InputError` where a name cannot be a folder's, or a seed is out of range."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
         raise InputError(f"name must be letters, digits, _ . or -, got {name!r}")
     within("seed", seed, 0, 2**63 - 1)
 
 
-def _digest(values: dict[str, Any]) -> str:
+def digest_of(values: dict[str, Any]) -> str:
+    """SHA-256 of the format number and an experiment's values."""
     text = canonical_json({"format": FORMAT, "experiment": values})
     return hashlib.sha256(text.encode()).hexdigest()

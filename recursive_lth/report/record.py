@@ -9,6 +9,7 @@ from typing import Any
 from recursive_lth.errors import DamagedFileError, InputError
 from recursive_lth.files import read_json, read_lines
 
+COMMANDS = ("grow", "prune", "tune")
 REQUIRED = (
     *("digest", "parent", "generation", "operator", "growth", "depth", "weights"),
     *("remaining_weights", "density", "remaining_multiply_adds", "val_accuracy"),
@@ -56,7 +57,7 @@ def read_run(folder: Path) -> RunRecord:
 
 def check_folder(folder: Path) -> None:
     """Raise `InputError` where the folder is not a run's."""
-    cure = "give the folder that `grow` or `prune` made, such as runs/NAME-DIGEST"
+    cure = "give the folder that `grow`, `prune` or `tune` made, such as runs/NAME-DIGEST"
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder: {cure}")
     if not (folder / "experiment.toml").is_file():
@@ -64,9 +65,16 @@ def check_folder(folder: Path) -> None:
 
 
 def command_of(folder: Path) -> str:
-    """The command that made a run's folder: grow or prune."""
+    """The command that made a run's folder: grow, prune or tune.
+
+    Raises `DamagedFileError` where its experiment names another.
+    """
     check_folder(folder)
-    return str(read_experiment(folder / "experiment.toml").get("command", "grow"))
+    path = folder / "experiment.toml"
+    command = str(read_experiment(path).get("command", "grow"))
+    if command not in COMMANDS:
+        raise DamagedFileError(f"{path} is of a command {command!r}: run the experiment again")
+    return command
 
 
 def read_experiment(path: Path) -> dict[str, Any]:

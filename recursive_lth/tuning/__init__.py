@@ -1,0 +1,1 @@
+"""The outer search: tries expansion policies as whole runs of `grow`, from many processes."""
