@@ -10,13 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from search_runs import Stop, bench_of, invented, run, small, stopping, timeless, whole
 
+from recursive_lth.config import Acceptance
 from recursive_lth.errors import InputError
 from recursive_lth.running.stages import Stages
 from recursive_lth.search import turn as module
 from recursive_lth.search.acceptance import Verdict
 from recursive_lth.search.check import check_backtracking
 from recursive_lth.search.generation import Generation
-from recursive_lth.search.lineage import next_parent, still_wanted
+from recursive_lth.search.lineage import next_parent
+from recursive_lth.search.population import still_wanted
 
 FIXED = ("growth.policy=fixed", 'growth.schedule=[{operator="widen", ratio=0.5}]')
 
@@ -98,8 +100,8 @@ def test_parents_are_those_of_the_twin(turns: list[tuple[bool, float]], backtrac
     for n, turn in enumerate(found, start=1):
         assert turn.accepted
         assert turn in line[:n]
-        assert turn.digest in still_wanted(line[:n], backtrack)
-        assert still_wanted(line[:n], 0) == {next_parent(line[:n]).digest}
+        assert turn.digest in still_wanted(line[:n], Acceptance(backtrack=backtrack))
+        assert still_wanted(line[:n], Acceptance()) == {next_parent(line[:n]).digest}
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from cyclopts import App
 from cyclopts.exceptions import CycloptsError
 
 from recursive_lth import __version__
-from recursive_lth.cli import evaluate, grow, prune, report, show, tune, worker
+from recursive_lth.cli import compare, evaluate, grow, prune, report, show, tune, worker
 from recursive_lth.cli import list as listing
 from recursive_lth.cli import signal as signals
 from recursive_lth.errors import DamagedFileError, InputError
@@ -41,6 +41,7 @@ app.command(worker.worker, name="worker", help_epilogue=worker.EXAMPLES, sort_ke
 app.command(listing.list_all, name="list", help_epilogue=listing.EXAMPLES, sort_key=2)
 app.command(show.show, name="show", help_epilogue=show.EXAMPLES, sort_key=3)
 app.command(report.report, name="report", help_epilogue=report.EXAMPLES, sort_key=4)
+app.command(compare.compare, name="compare", help_epilogue=compare.EXAMPLES, sort_key=4)
 app.command(evaluate.evaluate, name="evaluate", help_epilogue=evaluate.EXAMPLES, sort_key=5)
 
 

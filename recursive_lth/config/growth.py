@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from recursive_lth.config.checks import one_of, within
 from recursive_lth.errors import InputError
 
-RULES = ("margin", "paper", "paired")
+RULES = ("margin", "paper", "paired", "front")
 MEASURES = ("accuracy", "loss")
 OF_PAIRS = ("replicates", "epochs", "level", "measure", "controls")  # read by rule paired alone
 
@@ -142,7 +142,9 @@ class Acceptance:
     it is trained on for `epochs`, beside its parent and for as many multiply-adds, on `replicates`
     seeds that have selected nothing; it must be better at the `level` (won), or as good within
     `margin` (tied), in the `measure`: accuracy, or calibrated loss in nats. `controls` are trained
-    beside them and reported; they decide nothing. See `search/confirm.py` for what is fair.
+    beside them and reported; they decide nothing. See `search/confirm.py` for what is fair. By
+    `front` no accepted ticket may be as good in accuracy and remaining weights and better in one;
+    with `population` above 1 so many of that front live on and grow in turn.
 
     After `backtrack` rejected tickets in a row growth goes on from the best earlier one that has
     not had as many; 0 = never.
@@ -157,8 +159,15 @@ class Acceptance:
     measure: str = "accuracy"
     controls: tuple[str, ...] = ()  # each is trained as long as the whole line, n times
     backtrack: int = 0
+    population: int = 1
 
     def __post_init__(self) -> None:
+        within("acceptance.population", self.population, 1, 10_000)
+        if self.population > 1 and (self.rule != "front" or self.backtrack):
+            raise InputError(
+                "acceptance.population keeps the front alive: set acceptance.rule=front and "
+                "acceptance.backtrack=0"
+            )
         within("acceptance.margin", self.margin, 0, 1)
         within("acceptance.max_density", self.max_density, 0, 1, open_low=True)
         one_of("acceptance.rule", self.rule, RULES)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from recursive_lth.running.engines import sparse_of
+from recursive_lth.running.engines import sparse_of, sparse_together
 from recursive_lth.running.fit import EndsAt, Stop
 from recursive_lth.running.job import Bench, Job
 from recursive_lth.ticket.ticket import Ticket
@@ -64,14 +64,19 @@ def companies(wanted: Sequence[Wanted]) -> list[Company]:
     single = {each.job.name: each for each in wanted}
     groups: dict[Any, list[Wanted]] = {}
     for name, each in single.items():
-        sparse = sparse_of(each.bench, each.ticket, each.job)
         kind = _kind(each) if len(single) > 1 else None
-        groups.setdefault((name if kind is None else kind, sparse), []).append(each)
-    return [
-        Company(tuple(some), sparse)
-        for (_, sparse), members in groups.items()
-        for some in _parts(members)
-    ]
+        company = name if kind is None else (kind, sparse_together(each.ticket, each.job))
+        groups.setdefault(company, []).append(each)
+    parts = [part for members in groups.values() for part in _parts(members)]
+    return [Company(tuple(part), _sparse(part)) for part in parts]
+
+
+def _sparse(members: Sequence[Wanted]) -> tuple[str, ...]:
+    """The layers that are sparse in a company, or in a single one."""
+    lead = members[0]
+    if len(members) > 1:
+        return sparse_together(lead.ticket, lead.job)
+    return sparse_of(lead.bench, lead.ticket, lead.job)
 
 
 def _kind(wanted: Wanted) -> tuple[Any, ...] | None:

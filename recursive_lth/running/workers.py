@@ -18,6 +18,7 @@ from recursive_lth.running.wanted import Company
 
 MOST_KILLED = 3  # workers that one errand may take down
 TOPIC = "recursive-lth"
+ENVIRONMENT = {"OMP_NUM_THREADS": "1"}  # Dask's own has memory given back at every step
 SECONDS_BETWEEN = 0.5
 SECONDS_TO_ANSWER = 10
 ADDRESSES = ("tcp://", "tls://", "ucx://")
@@ -44,6 +45,8 @@ def crew_of(workers: str) -> Iterator[Crew]:
     quiet = {
         "distributed.scheduler.allowed-failures": MOST_KILLED,
         "distributed.admin.large-graph-warning-threshold": "1GiB",
+        "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
+        "distributed.worker.profile.enabled": False,
         "distributed.worker.memory.terminate": False,
         "distributed.worker.memory.pause": False,
         "distributed.worker.memory.spill": False,

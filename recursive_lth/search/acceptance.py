@@ -8,6 +8,7 @@ from recursive_lth.errors import InputError
 from recursive_lth.search.confirmation import Confirmation
 from recursive_lth.search.generation import Generation
 from recursive_lth.search.lineage import tickets
+from recursive_lth.search.population import is_on_front
 from recursive_lth.statistics import MOST_PAIRS, Effect, required_pairs
 
 ROUNDING = 1e-12  # exactly the margin is within it
@@ -27,6 +28,8 @@ def accept(
     accuracy: float,
     density: float,
     confirmation: Confirmation | None = None,
+    *,
+    weights: int = 0,
 ) -> Verdict:
     """Sparse enough, and good enough by the rule, which may need a confirmation.
 
@@ -34,7 +37,8 @@ def accept(
     from adding up; the first ticket is held against the dense start network, as rule `paper` holds
     all of them (Zhang 2021, arXiv 2109.03862: kept fraction at most r_comp, accuracy about that of
     the dense network; how near that is, the paper leaves open, and we call `margin`). Rule
-    `paired`: won or tied against its parent.
+    `paired`: won or tied against its parent. Rule `front`: not beaten in accuracy and remaining
+    `weights` by one that was accepted.
     """
     if is_too_dense(rule, density):
         return Verdict(
@@ -44,6 +48,10 @@ def accept(
         if confirmation is None:
             raise ValueError("acceptance.rule=paired needs a confirmation")
         return _by_pairs(rule, confirmation)
+    if rule.rule == "front":
+        is_new = is_on_front(lineage, accuracy, weights)
+        words = "accepted: on the front" if is_new else "rejected: behind the front"
+        return Verdict(is_new, f"{words} of accuracy and weights")
     start, winners = lineage[0], tickets(lineage)
     is_first = rule.rule == "paper" or not winners
     reference = max(turn.val_accuracy for turn in ([start] if is_first else winners))

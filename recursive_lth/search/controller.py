@@ -16,8 +16,9 @@ from recursive_lth.running.train import train
 from recursive_lth.search.confirm import Behind
 from recursive_lth.search.generation import Generation
 from recursive_lth.search.judging.choose import Seedling, choose
-from recursive_lth.search.lineage import START, next_parent, rejected_in_a_row, still_wanted
+from recursive_lth.search.lineage import START, rejected_in_a_row
 from recursive_lth.search.policies.past import Policy
+from recursive_lth.search.population import parent_of, still_wanted
 from recursive_lth.search.stopping import StopRule, stop_rule
 from recursive_lth.search.turn import Turn, close, keeps_state
 from recursive_lth.ticket.moments import State
@@ -47,7 +48,7 @@ def generations(
         if number == 0:
             turn, ticket, rows = _start(bench)
         else:
-            parent = load(next_parent(line, bench.experiment.acceptance.backtrack).digest)
+            parent = load(parent_of(bench.experiment.acceptance, line).digest)
             turn, ticket, rows = _prune_and_grow(bench, line, parent, policy)
         turn = replace(turn, seconds=perf_counter() - began)
         line.append(turn)
@@ -98,7 +99,7 @@ def _prune_and_grow(
     is_growing = number > 1 and experiment.growth.policy != "never"
     state = State()
     if keeps_state(bench):
-        wanted = still_wanted(line, experiment.acceptance.backtrack)
+        wanted = still_wanted(line, experiment.acceptance)
         state = bench.stages.passed_on(parent.digest, wanted=wanted)
     seedling = Seedling(parent, None, None, (), [], state)
     if is_growing:

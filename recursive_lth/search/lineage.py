@@ -54,12 +54,6 @@ def next_parent(lineage: Sequence[Generation], backtrack: int = 0) -> Generation
     return here
 
 
-def still_wanted(lineage: Sequence[Generation], backtrack: int) -> set[str]:
-    """The digests of tickets that a later generation may grow from."""
-    now = next_parent(lineage, backtrack).digest
-    return {now} | ({turn.digest for turn in tickets(lineage)} if backtrack else set())
-
-
 def best(lineage: Sequence[Generation]) -> Generation | None:
     """The winning ticket of best validation accuracy; ties go to the lower calibrated loss."""
     return max(

@@ -58,7 +58,10 @@ def close(
         verdict = Verdict(True, f"the {kind} {operator} network")
     else:
         rule = bench.experiment.acceptance
-        verdict = accept(rule, line, evaluation.accuracy, turn.ticket.cost.density, found)
+        size = turn.ticket.cost
+        verdict = accept(
+            rule, line, evaluation.accuracy, size.density, found, weights=size.remaining_weights
+        )
     if keeps_state(bench) and verdict.accepted:
         with bench.clock.inside("saving"):
             bench.stages.pass_on(turn.ticket.digest, turn.state)
