@@ -1,17 +1,22 @@
 """Workers change nothing but the time: the same bits with one, two and four, and after kills."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import search_runs
+from judged import first_ticket
 from lottery_runs import small
 
 from recursive_lth.config import TicketExperiment
 from recursive_lth.errors import InputError
 from recursive_lth.lottery.run import prune
 from recursive_lth.running import workers as workers_module
+from recursive_lth.running.fit import EndsAt
+from recursive_lth.running.job import Job, Source
 from recursive_lth.running.run_folder import run_folder
+from recursive_lth.running.wanted import Company, Wanted
 from recursive_lth.running.workers import crew_of
 from recursive_lth.search.run import grow
 
@@ -61,3 +66,30 @@ def test_growth_finds_the_same_bits_with_two_workers(tmp_path: Path) -> None:
         tickets = sorted(path.name for path in (folder / "tickets").iterdir())
         found.append(([turn | {"seconds": 0} for turn in turns], rows, tickets))
     assert found[0] == found[1]
+
+
+def test_what_kills_its_workers_is_named(tmp_path: Path) -> None:
+    """After four workers the run stops with one line, and stands where it stood."""
+    from distributed.scheduler import KilledWorker
+
+    class Killer:
+        def result(self) -> None:
+            raise KilledWorker("task", None, 3)
+
+    bench = search_runs.bench_of(search_runs.small(), tmp_path)
+    job = Job("0002-judge-1-0", bench.experiment.training, 7, 0)
+    company = Company((Wanted(bench, first_ticket(), job),), ())
+    with pytest.raises(InputError, match="0002-judge-1-0 has killed 4 workers"):
+        workers_module._result(Killer(), company)
+
+
+def test_functions_of_this_process_stay_in_it(tmp_path: Path) -> None:
+    """A rule that looks inside, a lens, or data from nowhere cannot travel; a step's number can."""
+    bench = search_runs.bench_of(search_runs.small(), tmp_path)
+    source = Source(bench.experiment, None, "cpu")
+    job, ticket = Job("one", bench.experiment.training, 7, 0), first_ticket()
+    there = replace(bench, source=source)
+    assert Wanted(there, ticket, job).is_portable
+    assert Wanted(there, ticket, job, EndsAt(3)).is_portable
+    assert not Wanted(there, ticket, job, lambda rows, step: False).is_portable
+    assert not Wanted(bench, ticket, job).is_portable

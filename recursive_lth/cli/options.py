@@ -84,7 +84,7 @@ Workers = Annotated[
 DryRun = Annotated[
     bool, _flag("--dry-run", "Print the resolved experiment and what it costs; run nothing.")
 ]
-Workers = Annotated[
+TrialWorkers = Annotated[
     int,
     _option(
         "--workers",

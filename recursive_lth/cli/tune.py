@@ -30,7 +30,7 @@ def tune(
     experiment: Name = "tune_digits",
     /,
     *,
-    workers: options.Workers = 1,
+    workers: options.TrialWorkers = 1,
     storage: options.Storage = None,
     heartbeat: options.Heartbeat = None,
     data_dir: options.DataDir = None,

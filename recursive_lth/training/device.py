@@ -33,8 +33,9 @@ def choose(name: str) -> torch.device:
 def hold_memory() -> None:
     """Have the C library keep freed memory for the next step, where it is glibc's.
 
-    It gives blocks above 128 kB back to the system as they are freed, and every step of a training
-    fetches them anew, page by page: a third of the time of small networks and populations.
+    It gives large blocks back to the system as they are freed, and every step of a training fetches
+    them anew, page by page: some hundredths of the time of a small network, and a third of it under
+    the environment that Dask gives its workers.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
