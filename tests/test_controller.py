@@ -54,7 +54,7 @@ def verdicts(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Sets the verdicts from generation 1 on; the last one holds for all later ones."""
 
     def set_verdicts(*accepted: bool) -> None:
-        def accept(rule: Any, line: Sequence[Generation], *_: float) -> Verdict:
+        def accept(rule: Any, line: Sequence[Generation], *_: float, **__: int) -> Verdict:
             return Verdict(accepted[min(len(line), len(accepted)) - 1], "as the test says")
 
         monkeypatch.setattr(module, "accept", accept)

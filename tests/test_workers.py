@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import search_runs
@@ -74,7 +75,7 @@ def test_what_kills_its_workers_is_named(tmp_path: Path) -> None:
 
     class Killer:
         def result(self) -> None:
-            raise KilledWorker("task", None, 3)
+            raise KilledWorker("task", last_worker=Mock(), allowed_failures=3)
 
     bench = search_runs.bench_of(search_runs.small(), tmp_path)
     job = Job("0002-judge-1-0", bench.experiment.training, 7, 0)

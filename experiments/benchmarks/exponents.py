@@ -10,8 +10,8 @@ upper half of its range, where fixed costs no longer show; an exponent of 1 is i
   peak memory above what the process had before.
 - *density*: a step of 784-1024-1024-10, batch 128, sparse whatever it costs, beside dense.
 - *population*: a step of so many 64-64-32-10 as one program.
-- *generations*: a whole run of recursive growth on digits whose tickets keep their size, and the
-  largest memory of the process.
+- *generations*: a whole run of recursive growth on digits, whose networks grow as it goes on: time,
+  beside the multiply-adds that were trained, and the largest memory of the process.
 
 One thread, medians of several turns; peaks are of a process each. Writes exponents.json and
 exponents.svg beside itself. Needs 5 GB of memory and some 15 minutes.
@@ -37,6 +37,7 @@ import torch
 from engines import alone, data, figure_on_paper, member
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, NullFormatter
 from scale import SETTINGS, perceptron
 
 from recursive_lth.architecture.zoo import mlp
@@ -144,19 +145,29 @@ def by_population() -> dict[str, Curve]:
 
 
 def by_generation() -> dict[str, dict[str, Curve]]:
-    """Seconds and the process's memory against generations of one run."""
+    """Seconds, multiply-adds and this process's memory against generations of one run."""
     experiment = load_experiment("grow_digits", [f"budget.generations={GENERATIONS}"])
-    time, memory, began = Curve(), Curve(), perf_counter()
+    time, work, memory, began = Curve(), Curve(), Curve(), perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         for turn in grow(experiment, out=Path(folder), device="cpu"):
             if turn.generation:
                 time.append((turn.generation, perf_counter() - began))
+                work.append((turn.generation, turn.training_cost / 1e9))
                 now = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
                 memory.append((turn.generation, now / 1024))
     return {
-        "seconds by generations": {"since the start": time},
+        "seconds by generations": {"seconds so far": time, "1e9 multiply-adds so far": work},
         "megabytes by generations": {"largest so far": memory},
     }
+
+
+def by_generation_elsewhere() -> dict[str, dict[str, Curve]]:
+    """`by_generation` in a process of its own, whose memory is the run's alone."""
+    done = subprocess.run(  # noqa: S603  this file, by its own path
+        [sys.executable, __file__, "--generations"], check=True, capture_output=True, text=True
+    )
+    found: dict[str, dict[str, Curve]] = json.loads(done.stdout)
+    return found
 
 
 def exponent(curve: Sequence[tuple[float, float]]) -> float:
@@ -175,6 +186,9 @@ def figure_of(panels: dict[str, Any]) -> str:
             label = f"{name}: {found['exponent']:.2f}"
             axes.loglog(x, y, color=colour, marker="o", markersize=3.5, label=label)
         axes.set_title(title)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(EngFormatter(sep=""))
+            axis.set_minor_formatter(NullFormatter())
         axes.grid(visible=True, which="major")
         axes.legend(fontsize=9)
 
@@ -189,16 +203,20 @@ def figure_of(panels: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--generations", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--peak", nargs=2, metavar=("WHAT", "WEIGHTS"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.peak:
         print(peak(arguments.peak[0], int(arguments.peak[1])))
         return
+    if arguments.generations:
+        print(json.dumps(by_generation()))
+        return
     measured = by_weights()
     measured["seconds by density"] = by_density()
     measured["seconds by population"] = by_population()
-    measured |= by_generation()
+    measured |= by_generation_elsewhere()
     panels = {
         title: {n: {"exponent": round(exponent(c), 3), "curve": c} for n, c in curves.items()}
         for title, curves in measured.items()
