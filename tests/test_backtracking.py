@@ -108,7 +108,7 @@ def test_parents_are_those_of_the_twin(turns: list[tuple[bool, float]], backtrac
 def verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tickets 1 to 3 are accepted, and 6."""
 
-    def accept(rule: Any, line: Sequence[Generation], *_: Any) -> Verdict:
+    def accept(rule: Any, line: Sequence[Generation], *_: Any, **__: int) -> Verdict:
         return Verdict(len(line) in {1, 2, 3, 6}, "as the test says")
 
     monkeypatch.setattr(module, "accept", accept)
