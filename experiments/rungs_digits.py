@@ -28,16 +28,17 @@ from recursive_lth.statistics import average
 SETTINGS = (
     "growth.policy=random",
     'growth.objectives=["gain","multiply_adds"]',
-    "growth.rungs=4",
     "growth.judge_epochs=30",
     "budget.generations=2",
 )
 
 
-def experiment_of(seed: int, cut: str, candidates: int) -> Experiment:
+def experiment_of(seed: int, cut: str, arguments: argparse.Namespace) -> Experiment:
     """The experiment of one seed under one cut, all candidates at once."""
-    many = [f"growth.candidates={candidates}", f"growth.together={candidates}"]
-    return load_experiment("grow_digits", [*SETTINGS, *many, f"growth.cut={cut}", f"seed={seed}"])
+    many = [f"growth.{key}={arguments.candidates}" for key in ("candidates", "together")]
+    rungs = [f"growth.rungs={arguments.rungs}", f"growth.keep={arguments.keep}"]
+    more = [f"growth.cut={cut}", f"seed={seed}"]
+    return load_experiment("grow_digits", [*SETTINGS, *many, *rungs, *more])
 
 
 def search(experiment: Experiment, folder: Path) -> dict[str, Any]:
@@ -66,14 +67,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--candidates", type=int, default=12)
+    parser.add_argument("--rungs", type=int, default=2)
+    parser.add_argument("--keep", type=float, default=0.25)
     arguments = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(arguments.seeds):
-            found = {
-                cut: search(experiment_of(seed, cut, arguments.candidates), Path(folder))
-                for cut in CUTS
-            }
+            found = {cut: search(experiment_of(seed, cut, arguments), Path(folder)) for cut in CUTS}
             whole = found["none"]
             for cut, row in found.items():
                 same, saved = row["chosen"] == whole["chosen"], whole["cost"] / row["cost"]
@@ -90,8 +90,11 @@ def main() -> None:
         )
     print("\n".join(lines))
     here = Path(__file__)
-    write_json(here.with_suffix(".json"), {"candidates": arguments.candidates, "rows": rows})
-    title = f"{arguments.candidates} candidates, {arguments.seeds} seeds, objectives gain and cost"
+    write_json(here.with_suffix(".json"), {**vars(arguments), "rows": rows})
+    title = (
+        f"{arguments.candidates} candidates, {arguments.rungs} rungs, keep {arguments.keep:g}, "
+        f"{arguments.seeds} seeds, objectives gain and multiply-adds"
+    )
     write_atomic(here.with_suffix(".md"), "\n".join([title, "", *lines, ""]))
 
 

@@ -17,7 +17,13 @@ SINGLE = {1: (0.3,), 2: (-0.1,), 3: (0.2,), 4: (0.0,)}
 
 def rung_of(merits: Mapping[int, Merits], others: Sequence[Merits] = (), keep: float = 0.5) -> Rung:
     """The first of three rungs."""
-    return Rung(merits, others, {n: (m[0],) for n, m in merits.items()}, (10,), 40, keep)
+    gains = {n: (m[0],) for n, m in merits.items()}
+    return Rung(merits, others, worth(merits), gains, (10,), 40, keep)
+
+
+def worth(merits: Mapping[int, Merits]) -> dict[int, float]:
+    """The gain alone."""
+    return {n: m[0] for n, m in merits.items()}
 
 
 def beats(one: Merits, other: Merits) -> bool:
@@ -32,11 +38,11 @@ def slow_front(merits: Mapping[int, Merits], number: int) -> int:
 
 
 @given(st.lists(pairs, min_size=1, max_size=8))
-def test_ranks_go_by_front_then_gain_then_number(values: list[Merits]) -> None:
+def test_ranks_go_by_front_then_worth_then_number(values: list[Merits]) -> None:
     """The front of a candidate is the length of the longest chain of those that beat it."""
     merits = dict(enumerate(values, start=1))
-    keys = [(slow_front(merits, n), -merits[n][0], n) for n in ranked(merits)]
-    assert sorted(ranked(merits)) == sorted(merits)
+    keys = [(slow_front(merits, n), -merits[n][0], n) for n in ranked(merits, worth(merits))]
+    assert sorted(ranked(merits, worth(merits))) == sorted(merits)
     assert all(a < b for a, b in pairwise(keys))
 
 
@@ -45,7 +51,7 @@ def test_halving_keeps_exactly_so_many(values: list[Merits], keep: float) -> Non
     merits = dict(enumerate(values, start=1))
     going = CUTS["halving"](rung_of(merits, keep=keep))
     assert len(going) == math.ceil(keep * len(merits) - 1e-9)
-    assert going == frozenset(ranked(merits)[: len(going)])
+    assert going == frozenset(ranked(merits, worth(merits))[: len(going)])
 
 
 @given(st.lists(st.integers(-5, 5), min_size=1, max_size=6), st.lists(st.integers(-5, 5)))
@@ -77,11 +83,12 @@ def test_curves_are_drawn_on_to_the_end() -> None:
     """
     gains = {1: (0.0, 0.1), 2: (0.15, 0.15), 3: (0.2, 0.05)}
     merits = {n: (g[-1],) for n, g in gains.items()}
-    rung = Rung(merits, [(0.0,)], gains, (1, 2), 4, 0.5)
+    rung = Rung(merits, [(0.0,)], worth(merits), gains, (1, 2), 4, 0.5)
     assert CUTS["curve"](rung) == {1, 2}
     assert CUTS["median"](rung) == {1, 2}
     steep = {1: (-0.3, 0.02), 2: (0.3, 0.15), 3: (0.1, 0.1)}
-    late = Rung({n: (g[-1],) for n, g in steep.items()}, [], steep, (1, 2), 4, 0.5)
+    last = {n: (g[-1],) for n, g in steep.items()}
+    late = Rung(last, [], worth(last), steep, (1, 2), 4, 0.5)
     assert CUTS["curve"](late) == {1, 3}  # they end at .34, 0 and .1; the median with 0 is .05
 
 

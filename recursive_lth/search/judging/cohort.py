@@ -18,7 +18,7 @@ from recursive_lth.running.train import train_all
 from recursive_lth.running.wanted import Wanted
 from recursive_lth.search.judging.course import Course
 from recursive_lth.search.judging.cuts import CUTS, Rung
-from recursive_lth.search.judging.merits import merits_of
+from recursive_lth.search.judging.merits import merits_of, worth_of
 
 
 def judge(bench: Bench[Experiment], generation: int, courses: Sequence[Course]) -> None:
@@ -101,6 +101,7 @@ def _cut(
     here = Rung(
         {c.number: merits_of(c.candidate, growth.objectives, rung) for c in living},
         [merits_of(c.candidate, growth.objectives, rung) for c in others],
+        {c.number: worth_of(c.candidate, growth.objectives, rung) for c in living},
         {c.number: c.candidate.rungs for c in living},
         marks[: rung + 1],
         marks[-1],

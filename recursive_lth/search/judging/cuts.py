@@ -20,12 +20,14 @@ class Rung:
     """A cohort at a rung that is not the last.
 
     `merits` are those of its living candidates there, without not growing; `others` those of all
-    that were at this rung before, and of not growing. `gains` are each living one's at the rungs so
+    that were at this rung before, and of not growing. `worth` is what the choice at the end will go
+    by among those that nobody beats. `gains` are each living one's at the rungs so
     far, reached at the numbers of `steps`, of `whole` in all.
     """
 
     merits: Mapping[int, Merits]
     others: Sequence[Merits]
+    worth: Mapping[int, float]
     gains: Mapping[int, Sequence[float]]
     steps: Sequence[int]
     whole: int
@@ -43,7 +45,7 @@ def none(rung: Rung) -> frozenset[int]:
 def halving(rung: Rung) -> frozenset[int]:
     """The best `keep` of the cohort, rounded up (Jamieson & Talwalkar 2016, arXiv 1502.07943)."""
     most = math.ceil(rung.keep * len(rung.merits) - 1e-9)
-    return frozenset(ranked(rung.merits)[:most])
+    return frozenset(ranked(rung.merits, rung.worth)[:most])
 
 
 def at_median(rung: Rung) -> frozenset[int]:
@@ -76,12 +78,11 @@ def curve(rung: Rung) -> frozenset[int]:
     return frozenset(n for n, gain in drawn.items() if gain >= middle)
 
 
-def ranked(merits: Mapping[int, Merits]) -> list[int]:
-    """Numbers from best to worst: by front, then by gain, then by number."""
+def ranked(merits: Mapping[int, Merits], worth: Mapping[int, float]) -> list[int]:
+    """Numbers from best to worst: by front, then by worth, then by number."""
     numbers = list(merits)
-    ranks = _ranks([merits[n] for n in numbers])
-    order = sorted(zip(ranks, numbers, strict=True), key=lambda p: (p[0], -merits[p[1]][0], p[1]))
-    return [number for _, number in order]
+    fronts = dict(zip(numbers, _ranks([merits[n] for n in numbers]), strict=True))
+    return sorted(numbers, key=lambda n: (fronts[n], -worth[n], n))
 
 
 def _ranks(merits: Sequence[Merits]) -> list[int]:

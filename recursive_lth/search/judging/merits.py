@@ -14,5 +14,11 @@ def merits_of(candidate: Candidate, objectives: Sequence[str], rung: int | None 
     return gain or 0.0, *others
 
 
+def worth_of(candidate: Candidate, objectives: Sequence[str], rung: int | None = None) -> float:
+    """What the choice goes by: the gain, or with several objectives the gain a multiply-add."""
+    gain = merits_of(candidate, objectives, rung)[0]
+    return gain if len(objectives) == 1 else gain / candidate.sizes["multiply_adds"]
+
+
 def _signed(sizes: Mapping[str, int], name: str) -> float:
     return float(sizes[name] if OBJECTIVES[name] == "maximize" else -sizes[name])
