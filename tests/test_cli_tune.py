@@ -88,9 +88,7 @@ def test_ctrl_c_gives_the_trial_back_and_a_worker_goes_on(
     assert main(["worker", str(run), "--json", "--quiet"]) == 0
     rows = json.loads(capsys.readouterr().out)["trials"]
     assert [row["state"] for row in rows] == ["complete"] * 3
-    assert all(
-        row["losses"] <= 1 for row in rows
-    )  # one killed on a busy machine before it gave back
+    assert all(row["losses"] == 0 for row in rows)
     assert (run / "report.html").is_file()
 
 

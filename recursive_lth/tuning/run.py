@@ -142,13 +142,13 @@ def _work_once(place: Place, watch: Watch | None) -> None:
     if claim is None:
         sleep(desk.heartbeat / 4)
         return
-    here = replace(_progress(desk), trial=claim.slot, runs=desk.experiment.tune.seeds)
-
-    def listen(run: int, inner: Any) -> None:
-        if watch is not None:
-            watch(replace(here, run=run, inner=inner))
-
     try:
+        here = replace(_progress(desk), trial=claim.slot, runs=desk.experiment.tune.seeds)
+
+        def listen(run: int, inner: Any) -> None:
+            if watch is not None:
+                watch(replace(here, run=run, inner=inner))
+
         runs = perform(
             desk,
             claim,
