@@ -1,6 +1,6 @@
 """The top of the house: a whole run of recursive ticket growth, with its report at the end."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,10 +51,7 @@ def grow(
         watch=watch,
         policy=policy,
     )
-    folder = run_folder(experiment, out)
-    report, summary = folder / "report.html", folder / "summary.json"
-    if not report.exists() or report.stat().st_mtime_ns < summary.stat().st_mtime_ns:
-        write_report(folder)
+    _report(run_folder(experiment, out), write_report)
 
 
 def prune(
@@ -80,10 +77,7 @@ def prune(
         workers=workers,
         watch=watch,
     )
-    folder = run_folder(experiment, out)
-    report, summary = folder / "report.html", folder / "summary.json"
-    if not report.exists() or report.stat().st_mtime_ns < summary.stat().st_mtime_ns:
-        write_tickets_report(folder)
+    _report(run_folder(experiment, out), write_tickets_report)
 
 
 def tune(
@@ -114,7 +108,7 @@ def tune(
         resume=resume,
         watch=watch,
     )
-    _report_tuning(run_folder(experiment, out))
+    _report(run_folder(experiment, out), write_tuning_report)
 
 
 def work(
@@ -127,13 +121,14 @@ def work(
 ) -> Iterator[dict[str, Any]]:
     """The rows of the trials that end while this process joins the tuning of a folder."""
     yield from tuning.work(folder, storage=storage, data_dir=data_dir, device=device, watch=watch)
-    _report_tuning(folder)
+    _report(folder, write_tuning_report)
 
 
-def _report_tuning(folder: Path) -> None:
+def _report(folder: Path, write: Callable[[Path], object]) -> None:
+    """Write a run's report where it is missing, or older than its summary."""
     report, summary = folder / "report.html", folder / "summary.json"
     if not report.exists() or report.stat().st_mtime_ns < summary.stat().st_mtime_ns:
-        write_tuning_report(folder)
+        write(folder)
 
 
 def run_folder(

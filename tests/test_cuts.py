@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recursive_lth.search.judging.cuts import CUTS, Merits, Rung, ranked
+from recursive_lth.search.judging.cuts import CUTS, Rung, ranked
+from recursive_lth.search.objectives import Merits
 
 pairs = st.tuples(st.integers(-3, 3).map(float), st.integers(-3, 3).map(float))
 SINGLE = {1: (0.3,), 2: (-0.1,), 3: (0.2,), 4: (0.0,)}

@@ -16,7 +16,7 @@ from recursive_lth.growth.gradient_gain import GradientGain
 from recursive_lth.search.generation import Status
 from recursive_lth.search.policies import evolution
 from recursive_lth.search.policies.catalogue import POLICIES, check_policy
-from recursive_lth.search.policies.past import Ground, Past, Proposal, to_be_judged
+from recursive_lth.search.policies.past import Ground, Past, Proposal
 from recursive_lth.search.policies.rules import THIRDS
 from recursive_lth.search.policies.words import POLICY_WORDS
 from recursive_lth.search.run import grow
@@ -134,7 +134,7 @@ def deepest(past: Past) -> Proposal | None:
     """A user's own: one more layer at the output side, once a generation."""
     if any(c.asked for c in past.siblings):
         return None
-    return to_be_judged(past, GrowthStep("deepen", 1.0))
+    return Proposal(GrowthStep("deepen", 1.0))
 
 
 def test_a_policy_of_your_own(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """`recursive-lth grow`: the main job."""
 
-import json as json_text
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -106,8 +105,7 @@ def _settings(
         "training.engine": engine,
         "training.precision": precision,
     }
-    named = [f"{key}={json_text.dumps(value)}" for key, value in given.items() if value is not None]
-    return [*options.own_widths(start), *(settings or []), *named]
+    return [*options.own_widths(start), *(settings or []), *options.as_settings(given)]
 
 
 def _print_plan(experiment: Experiment, data_dir: Path | None, out: Path, as_json: bool) -> None:

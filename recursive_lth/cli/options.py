@@ -1,5 +1,7 @@
 """The options that commands share; each command takes those that do something in it."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -121,6 +123,11 @@ Latency = Annotated[
 Json = Annotated[bool, _flag("--json", "Print one JSON document, and nothing else.")]
 Quiet = Annotated[bool, _flag("--quiet", "No progress, only the result.")]
 Debug = Annotated[bool, _flag("--debug", "Show the traceback of an error.")]
+
+
+def as_settings(given: Mapping[str, Any]) -> list[str]:
+    """Options that were given, by the key they stand for, as `--set` takes them."""
+    return [f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
 
 
 def own_widths(start: str | None) -> list[str]:

@@ -1,6 +1,5 @@
 """`recursive-lth prune`: classic tickets, their controls, and what they show."""
 
-import json as json_text
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -128,9 +127,9 @@ def prune(
         "data.name": data,
         "seed": seed,
     }
-    named = [f"{key}={json_text.dumps(v)}" for key, v in given.items() if v is not None]
     chosen = shelf.load_ticket_experiment(
-        experiment, [*options.own_widths(start), *(settings or []), *named]
+        experiment,
+        [*options.own_widths(start), *(settings or []), *options.as_settings(given)],
     )
     if dry_run:
         _print_plan(chosen, data_dir, out, json)

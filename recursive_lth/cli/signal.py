@@ -1,6 +1,5 @@
 """`recursive-lth signal`: does a short training rank growths as a long one does?"""
 
-import json as json_text
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Annotated, Any
@@ -49,9 +48,9 @@ def signal(
     the space. The ticket is that given by --start, or the first that the experiment finds.
     """
     given = {"start.architecture": start, "data.name": data, "seed": seed}
-    named = [f"{key}={json_text.dumps(v)}" for key, v in given.items() if v is not None]
     chosen = shelf.load_experiment(
-        experiment, [*options.own_widths(start), *(settings or []), *named]
+        experiment,
+        [*options.own_widths(start), *(settings or []), *options.as_settings(given)],
     )
     from recursive_lth.report.signal_drawing import write_signal
     from recursive_lth.search.signal import signal as find

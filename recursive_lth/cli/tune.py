@@ -1,6 +1,5 @@
 """`recursive-lth tune`: a search over expansion policies."""
 
-import json as json_text
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -50,7 +49,7 @@ def tune(
     for all trials. The same command goes on where it was stopped; a finished search is shown, not
     run again. Others join with `recursive-lth worker`.
     """
-    given = [] if seed is None else [f"seed={json_text.dumps(seed)}"]
+    given = options.as_settings({"seed": seed})
     chosen = shelf.load_tuning_experiment(experiment, [*(settings or []), *given])
     if dry_run:
         _print_plan(chosen, data_dir, out, json)

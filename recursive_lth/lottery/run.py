@@ -7,9 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
-import recursive_lth
 from recursive_lth.config import TicketExperiment
 from recursive_lth.config_file import arms_of
 from recursive_lth.lottery.benches import Benches
@@ -28,6 +25,7 @@ from recursive_lth.running.chorus import Chorus, Voice
 from recursive_lth.running.clock import Clock
 from recursive_lth.running.crew import Crew
 from recursive_lth.running.job import Bench
+from recursive_lth.running.machine import made_by
 from recursive_lth.running.progress import Meter, Watch
 from recursive_lth.running.run_folder import Resume, RunFolder, check_origin, opened, run_folder
 from recursive_lth.running.stages import Stages
@@ -73,9 +71,8 @@ def prune(
     for name, arm in arms.items():
         check_arm(name, arm, benches)
     with opened(experiment, out, resume) as folder:
-        made_by = {"torch": torch.__version__, "recursive_lth": recursive_lth.__version__}
-        made_by |= origin((arm.start, benches.architecture(arm)) for arm in arms.values())
-        check_origin(folder, {"data": benches.digest(arms), "device": where.type, **made_by})
+        start = origin((arm.start, benches.architecture(arm)) for arm in arms.values())
+        check_origin(folder, {"data": benches.digest(arms), **made_by(where.type), **start})
         benches.choices = Choices(folder.path / "engine.json")
         with crew_of(workers) as crew:
             work = _Work(experiment, arms, benches, folder, watch, crew)

@@ -12,6 +12,7 @@ from typing import Any
 
 from recursive_lth.errors import InputError
 from recursive_lth.files import canonical_json, read_json
+from recursive_lth.report.template import flatten
 from recursive_lth.statistics import average, interval
 
 APART = ("name", "claim", "seed", "format")  # what tells replicates apart, or nothing at all
@@ -41,7 +42,7 @@ def finished_runs(folders: Iterable[Path]) -> list[Run]:
         numbers = {name: best[name] for name in NUMBERS}
         numbers["multiply_adds"] = summary["cost"]["training_multiply_adds"]
         experiment = tomllib.loads((folder / "experiment.toml").read_text("utf-8"))
-        found.append(Run(_flat(experiment), summary["seed"], numbers))
+        found.append(Run(flatten(experiment), summary["seed"], numbers))
     return found
 
 
@@ -82,13 +83,3 @@ def _differing(runs: Sequence[Run]) -> list[str]:
     """Keys whose values are not the same in all."""
     keys = sorted({key for run in runs for key in run.settings if key not in APART})
     return [key for key in keys if len({canonical_json(run.settings.get(key)) for run in runs}) > 1]
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found

@@ -39,16 +39,16 @@ def list_settings(experiment: Mapping[str, Any]) -> list[tuple[str, Rows]]:
         sections.append(("experiment", list_values(plain)))
     for key, value in experiment.items():
         if isinstance(value, Mapping):
-            sections.append((key, list_values(_flatten(value))))
+            sections.append((key, list_values(flatten(value))))
     return sections
 
 
-def _flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """The values of a table within tables, by dotted key."""
     found: dict[str, Any] = {}
     for key, value in table.items():
         if isinstance(value, Mapping):
-            found |= _flatten(value, f"{prefix}{key}.")
+            found |= flatten(value, f"{prefix}{key}.")
         else:
             found[f"{prefix}{key}"] = value
     return found

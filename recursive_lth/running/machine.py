@@ -5,6 +5,10 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import torch
+
+import recursive_lth
+
 PACKAGES = ("recursive-lth", "torch", "torchvision", "optuna", "numpy", "networkx", "safetensors")
 
 
@@ -16,6 +20,15 @@ def machine(device: str, threads: int) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "device": device,
         "threads": threads,
+    }
+
+
+def made_by(device: str) -> dict[str, str]:
+    """What else decides a run's bits, and must be the same when it goes on."""
+    return {
+        "device": device,
+        "torch": torch.__version__,
+        "recursive_lth": recursive_lth.__version__,
     }
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from recursive_lth.running.engines import sparse_of, sparse_together
+from recursive_lth.running.engines import sparse_of
 from recursive_lth.running.fit import EndsAt, Stop
 from recursive_lth.running.job import Bench, Job
 from recursive_lth.ticket.ticket import Ticket
@@ -40,6 +40,10 @@ class Wanted:
             job.state,
         )
 
+    def sparse(self, *, is_alone: bool) -> tuple[str, ...]:
+        """Its sparse layers, alone or in company."""
+        return sparse_of(self.bench, self.ticket, self.job, is_alone=is_alone)
+
     @property
     def is_portable(self) -> bool:
         """True iff another process can do it: functions of this one stay here."""
@@ -65,18 +69,10 @@ def companies(wanted: Sequence[Wanted]) -> list[Company]:
     groups: dict[Any, list[Wanted]] = {}
     for name, each in single.items():
         kind = _kind(each) if len(single) > 1 else None
-        company = name if kind is None else (kind, sparse_together(each.ticket, each.job))
+        company = name if kind is None else (kind, each.sparse(is_alone=False))
         groups.setdefault(company, []).append(each)
     parts = [part for members in groups.values() for part in _parts(members)]
-    return [Company(tuple(part), _sparse(part)) for part in parts]
-
-
-def _sparse(members: Sequence[Wanted]) -> tuple[str, ...]:
-    """The layers that are sparse in a company, or in a single one."""
-    lead = members[0]
-    if len(members) > 1:
-        return sparse_together(lead.ticket, lead.job)
-    return sparse_of(lead.bench, lead.ticket, lead.job)
+    return [Company(tuple(part), part[0].sparse(is_alone=len(part) == 1)) for part in parts]
 
 
 def _kind(wanted: Wanted) -> tuple[Any, ...] | None:

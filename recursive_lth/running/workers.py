@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from recursive_lth.errors import InputError
-from recursive_lth.running.crew import Crew, Done, fit_here, here
+from recursive_lth.running.crew import Crew, Done, here
 from recursive_lth.running.errand import Brought, Errand, errand_of, perform
 from recursive_lth.running.wanted import Company
 
@@ -100,14 +100,14 @@ class _Dask:
 
     def __call__(self, some: Sequence[Company], done: Done) -> None:
         """Hand out what can travel, do the rest here, and take what comes back."""
-        away: dict[Any, Company] = {}
+        away, rest = dict[Any, Company](), list[Company]()
         try:
             for company in some:
                 if all(one.is_portable for one in company.members):
                     away[self._client.submit(_travel, errand_of(company), pure=False)] = company
-            for company in some:
-                if company not in away.values():
-                    done(company, fit_here(company))
+                else:
+                    rest.append(company)
+            here(rest, done)
             self._gather(away, done)
         except BaseException:
             self._client.cancel(list(away), force=True)

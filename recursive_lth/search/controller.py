@@ -16,11 +16,12 @@ from recursive_lth.running.train import train
 from recursive_lth.search.confirm import Behind
 from recursive_lth.search.generation import Generation
 from recursive_lth.search.judging.choose import Seedling, choose
+from recursive_lth.search.judging.cohort import keeps_state
 from recursive_lth.search.lineage import START, rejected_in_a_row
 from recursive_lth.search.policies.past import Policy
 from recursive_lth.search.population import parent_of, still_wanted
 from recursive_lth.search.stopping import StopRule, stop_rule
-from recursive_lth.search.turn import Turn, close, keeps_state
+from recursive_lth.search.turn import Turn, close
 from recursive_lth.ticket.moments import State
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.loop import steps_in
@@ -98,7 +99,7 @@ def _prune_and_grow(
     experiment, number = bench.experiment, len(line)
     is_growing = number > 1 and experiment.growth.policy != "never"
     state = State()
-    if keeps_state(bench):
+    if keeps_state(bench.experiment):
         wanted = still_wanted(line, experiment.acceptance)
         state = bench.stages.passed_on(parent.digest, wanted=wanted)
     seedling = Seedling(parent, None, None, (), [], state)
@@ -191,7 +192,7 @@ def _train(
         place={"phase": phase, "candidate": None, "candidates": experiment.growth.candidates},
         state=turn.state,
         keep_at=() if keep_at is None else (keep_at,),
-        keeps_end=keeps_state(bench),
+        keeps_end=keeps_state(bench.experiment),
         is_restartable=not (rule and rule.remembers),
     )
     fitted = train(bench, turn.ticket, job, rule.should_stop if rule else None)
@@ -200,7 +201,7 @@ def _train(
         turn.ticket = rewind_newborn(
             turn.ticket, fitted.kept[keep_at].weights, generation, new_layers=turn.new_layers
         )
-    if keeps_state(bench) and not fitted.is_diverged:
+    if keeps_state(bench.experiment) and not fitted.is_diverged:
         turn.state = fitted.kept[fitted.steps].state
     turn.rows += fitted.rows
     turn.cost += fitted.cost

@@ -12,6 +12,7 @@ OBJECTIVES: Mapping[str, Direction] = MappingProxyType(  # and which way is bett
     {"gain": "maximize", "multiply_adds": "minimize", "weights": "minimize"}
 )
 
+Merits = tuple[float, ...]  # larger is better; the gain comes first
 Merit = tuple[tuple[float, ...], tuple[float, ...]]
 
 
@@ -47,17 +48,26 @@ def preferred(generation: Sequence[Candidate], objectives: Sequence[str]) -> Can
     of its network. Ties go to the earlier one.
     """
     judged = [one for one in generation if one.status == "judged"]
-    if len(objectives) == 1:
-        return max(judged, key=lambda one: (one.gain or 0.0, -one.number))
-    signs = [1 if OBJECTIVES[name] == "maximize" else -1 for name in objectives]
-    known = zip(generation, merits(generation, objectives), strict=True)
-    values = [
-        [sign * value for sign, value in zip(signs, merit[0], strict=True)]
-        for one, merit in known
-        if one.status == "judged"
-    ]
-    front = [judged[place] for place in undominated(values)]
-    return max(front, key=lambda one: ((one.gain or 0.0) / one.sizes["multiply_adds"], -one.number))
+    front = undominated([merits_of(one, objectives) for one in judged])
+    best = max(front, key=lambda i: (worth_of(judged[i], objectives), -judged[i].number))
+    return judged[best]
+
+
+def merits_of(candidate: Candidate, objectives: Sequence[str], rung: int | None = None) -> Merits:
+    """The gain first, at a rung or at the end, then the other objectives in their order."""
+    gain = candidate.gain if rung is None else candidate.rungs[rung]
+    others = [_signed(candidate.sizes, name) for name in objectives if name != "gain"]
+    return gain or 0.0, *others
+
+
+def worth_of(candidate: Candidate, objectives: Sequence[str], rung: int | None = None) -> float:
+    """What the choice goes by: the gain, or with several objectives the gain a multiply-add."""
+    gain = merits_of(candidate, objectives, rung)[0]
+    return gain if len(objectives) == 1 else gain / candidate.sizes["multiply_adds"]
+
+
+def _signed(sizes: Mapping[str, int], name: str) -> float:
+    return float(sizes[name] if OBJECTIVES[name] == "maximize" else -sizes[name])
 
 
 def _relative(candidate: Candidate, parent: Candidate, name: str) -> float:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from recursive_lth import seeds
@@ -33,6 +32,7 @@ from recursive_lth.search.check import check_names, check_pruning
 from recursive_lth.search.controller import generations
 from recursive_lth.search.judging.birth import Nursery
 from recursive_lth.search.judging.course import Course
+from recursive_lth.search.judging.race import Table, noise_of
 from recursive_lth.search.policies.catalogue import POLICIES
 from recursive_lth.search.policies.past import Past
 from recursive_lth.search.workplace import at_work
@@ -44,8 +44,6 @@ TRUSTED = 0.8  # reliability of a ranking that a search can rest on
 NEARLY = 0.9  # of what the last rung says about the long training
 PROPOSALS = 10  # for each growth that is wanted
 GENERATION = 2  # the first that grows
-
-Table = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -174,13 +172,11 @@ def _correlations(short: Table, long: Table) -> dict[str, Any]:
                for r in range(short.shape[1])]  # fmt: skip
     with_long = [[_rank(one[r], truth) for one in short] for r in range(short.shape[1])]
     last = short[:, -1]
-    rest = last - last.mean(0) - last.mean(1, keepdims=True) + last.mean()
-    degrees = (last.shape[0] - 1) * (last.shape[1] - 1)
     return {
         "between_seeds": between,
         "with_long": with_long,
         "between_long": [_rank(long[a], long[b]) for a, b in seeds_pairs],
-        "noise": math.sqrt(float((rest**2).sum()) / degrees),
+        "noise": math.sqrt(noise_of([last]).variance),
         "spread": float(last.mean(0).std(ddof=1)),
     }
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from recursive_lth.config import Experiment
-from recursive_lth.growth.optimizer import RESET
 from recursive_lth.running.job import Bench, Row
 from recursive_lth.search.acceptance import Verdict, accept, is_too_dense
 from recursive_lth.search.confirm import Behind, confirm
@@ -12,6 +11,7 @@ from recursive_lth.search.confirmation import Confirmation
 from recursive_lth.search.describe import describe_ticket
 from recursive_lth.search.generation import Generation
 from recursive_lth.search.judging.choose import Seedling
+from recursive_lth.search.judging.cohort import keeps_state
 from recursive_lth.ticket.moments import State
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.evaluate import evaluate
@@ -29,11 +29,6 @@ class Turn:
     is_diverged: bool = False
     new_layers: frozenset[str] = frozenset()
     behind: Behind = field(default_factory=Behind)
-
-
-def keeps_state(bench: Bench[Experiment]) -> bool:
-    """True iff the optimizer's state goes on from one training of a lineage to the next."""
-    return bench.experiment.growth.optimizer != RESET
 
 
 def close(
@@ -62,7 +57,7 @@ def close(
         verdict = accept(
             rule, line, evaluation.accuracy, size.density, found, weights=size.remaining_weights
         )
-    if keeps_state(bench) and verdict.accepted:
+    if keeps_state(bench.experiment) and verdict.accepted:
         with bench.clock.inside("saving"):
             bench.stages.pass_on(turn.ticket.digest, turn.state)
     bench.meter.tell(

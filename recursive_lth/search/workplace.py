@@ -5,24 +5,20 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
-import recursive_lth
 from recursive_lth.config import Experiment
 from recursive_lth.running.clock import Clock
 from recursive_lth.running.job import Bench, Source
+from recursive_lth.running.machine import made_by
 from recursive_lth.running.progress import Meter, Watch
 from recursive_lth.running.run_folder import Resume, RunFolder, check_origin, opened
 from recursive_lth.running.stages import Stages
 from recursive_lth.running.start import origin
+from recursive_lth.running.supply import Supply
 from recursive_lth.running.workers import crew_of
 from recursive_lth.search.check import check_fit
 from recursive_lth.search.plan import planned_epochs, start_architecture
 from recursive_lth.training import device as devices
-from recursive_lth.training.batches import Batches
 from recursive_lth.training.choice import Choices
-from recursive_lth.training.datasets import load
-from recursive_lth.training.split import split
 
 
 @contextmanager
@@ -42,16 +38,16 @@ def at_work(
     """
     where, clock = devices.choose(device), Clock()
     with clock.inside("data"):
-        data = load(experiment.data.name, data_dir)
-        parts = split(data, experiment.data, experiment.seed, where)
-        batches = Batches(parts.train, parts.black, experiment.training)
+        supply = Supply(data_dir, where)
+        data = supply.whole(experiment.data)
+        parts = supply.split(experiment.data, experiment.seed)
+        batches = supply.batches(experiment.data, experiment.seed, experiment.training)
     architecture = start_architecture(experiment, data.sample_shape, parts.classes)
     check_fit(experiment, architecture, len(parts.train))
     meter = Meter(watch, planned_epochs(experiment, architecture))
     with opened(experiment, out, resume) as folder:
-        made_by = {"torch": torch.__version__, "recursive_lth": recursive_lth.__version__}
-        made_by |= origin([(experiment.start, architecture)])
-        check_origin(folder, {"data": data.digest, "device": where.type, **made_by})
+        start = origin([(experiment.start, architecture)])
+        check_origin(folder, {"data": data.digest, **made_by(where.type), **start})
         stages, choices = Stages(folder.work / "stages"), Choices(folder.path / "engine.json")
         source = Source(experiment, data_dir, str(where))
         bench = Bench(experiment, parts, batches, stages, meter, clock, choices, source=source)

@@ -64,12 +64,9 @@ def sparse_layers(
 ) -> tuple[str, ...]:
     """The layers that train faster sparse, by `choices`, which measures what it does not know."""
     found = []
-    for name in can_be_sparse(architecture):
+    for name in large_and_thin(architecture, masks, recipe, MOST_DENSITY):
         mask, layer = masks[f"{name}.weight"], architecture.layers[name]
-        remaining, used = int(mask.count_nonzero()), places(architecture, f"{name}.weight")
-        work = mask.numel() * used * recipe.batch_size
-        if remaining > MOST_DENSITY * mask.numel() or work < LEAST_WORK:
-            continue
+        remaining = int(mask.count_nonzero())
         shape = (recipe.batch_size, *architecture.shapes[layer.inputs[0]])
         is_first = reads_input(architecture, name)
         key = (
@@ -78,6 +75,19 @@ def sparse_layers(
         )
         sides = Sides(name, layer, mask.to(device), shape, is_first, recipe)
         if choices.is_sparse(key, sides.measure):
+            found.append(name)
+    return tuple(found)
+
+
+def large_and_thin(
+    architecture: Architecture, masks: Mapping[str, Tensor], recipe: Training, density: float
+) -> tuple[str, ...]:
+    """The layers whose batch is work enough and of whose weights at most such a share remains."""
+    found = []
+    for name in can_be_sparse(architecture):
+        mask = masks[f"{name}.weight"]
+        work = mask.numel() * places(architecture, f"{name}.weight") * recipe.batch_size
+        if work >= LEAST_WORK and int(mask.count_nonzero()) <= density * mask.numel():
             found.append(name)
     return tuple(found)
 

@@ -58,7 +58,7 @@ def evaluate(
     logits = logits_of(architecture, weights, samples.images, forward).double()
     if not bool(logits.isfinite().all()):
         return Evaluation(0.0, float("inf"), float("inf"), 1.0, len(samples))
-    accuracy = float((logits.argmax(1) == samples.labels).double().mean())
+    accuracy = _share_right(logits, samples.labels)
     loss = float(F.cross_entropy(logits, samples.labels))
     temperature = best_temperature(logits, samples.labels)
     calibrated = float(F.cross_entropy(logits / temperature, samples.labels))
@@ -75,7 +75,11 @@ def accuracy(
     logits = logits_of(architecture, weights, samples.images, forward)
     if not bool(logits.isfinite().all()):
         return 0.0
-    return float((logits.argmax(1) == samples.labels).double().mean())
+    return _share_right(logits, samples.labels)
+
+
+def _share_right(logits: Tensor, labels: Tensor) -> float:
+    return float((logits.argmax(1) == labels).double().mean())
 
 
 def best_temperature(logits: Tensor, labels: Tensor) -> float:

@@ -7,12 +7,10 @@ from pathlib import Path
 from time import sleep
 from typing import Any
 
-import torch
-
-import recursive_lth
 from recursive_lth.config import TuningExperiment
 from recursive_lth.errors import InputError
 from recursive_lth.files import read_json, write_atomic, write_json
+from recursive_lth.running.machine import made_by
 from recursive_lth.running.progress import Watch
 from recursive_lth.running.run_folder import Resume
 from recursive_lth.training import device as devices
@@ -209,9 +207,4 @@ def _finish(place: Place) -> None:
 def _origin(experiment: TuningExperiment, data_dir: Path | None, device: str) -> dict[str, Any]:
     """What all workers must share; the experiment is checked on the way."""
     data = check_tuning(experiment, data_dir)
-    return {
-        "data": data.digest,
-        "device": devices.choose(device).type,
-        "torch": torch.__version__,
-        "recursive_lth": recursive_lth.__version__,
-    }
+    return {"data": data.digest, **made_by(devices.choose(device).type)}

@@ -81,7 +81,7 @@ class Nursery:
             raise
         except InputError as error:
             known = replace(known, training_cost=proposal.multiply_adds)
-            return self._still(replace(known, status="failed", reason=str(error)))
+            return Course(replace(known, status="failed", reason=str(error)), self.parent, State())
         cost = sprout.multiply_adds + proposal.multiply_adds
         known = sized(self.bench.experiment, replace(known, training_cost=cost), sprout.ticket)
         for elder in elders:
@@ -93,9 +93,6 @@ class Nursery:
         order = sum(elder.is_trained for elder in elders)
         begun = self.handed_on(sprout)
         return Course(replace(known, growth=growth), sprout.ticket, begun, certificate, order)
-
-    def _still(self, candidate: Candidate) -> Course:
-        return Course(candidate, self.parent, State())
 
 
 def blank(number: int) -> Candidate:

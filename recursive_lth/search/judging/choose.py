@@ -10,12 +10,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from recursive_lth.config import Experiment, Growth
-from recursive_lth.growth.optimizer import RESET
 from recursive_lth.running.job import Bench, Row
 from recursive_lth.search.constraints import sized
 from recursive_lth.search.generation import Candidate
 from recursive_lth.search.judging.birth import Nursery, blank
-from recursive_lth.search.judging.cohort import judge
+from recursive_lth.search.judging.cohort import judge, keeps_state
 from recursive_lth.search.judging.course import Course
 from recursive_lth.search.judging.race import race
 from recursive_lth.search.objectives import preferred
@@ -65,10 +64,9 @@ def choose(
     if proposal is not None and proposal.is_final:
         return _obey(nursery, proposal)
     courses = [nursery.standing()]
-    while born := _ask(nursery, policy, past, courses):
+    while (born := _ask(nursery, policy, past, courses)) or courses[0].is_alive:
         courses += born
         judge(bench, generation, courses)
-    judge(bench, generation, courses)  # not growing alone, where nothing was proposed
     race(bench, generation, courses, earlier)
     return _choice(bench.experiment, courses)
 
@@ -121,6 +119,6 @@ def _choice(experiment: Experiment, courses: Sequence[Course]) -> Seedling:
         winner.certificate,
         candidates,
         [row for course in courses for row in course.rows],
-        winner.state if experiment.growth.optimizer != RESET else {},
+        winner.state if keeps_state(experiment) else {},
         sum(c.training_cost for c in candidates),
     )

@@ -18,7 +18,7 @@ from recursive_lth.running.train import train_all
 from recursive_lth.running.wanted import Wanted
 from recursive_lth.search.judging.course import Course
 from recursive_lth.search.judging.cuts import CUTS, Rung
-from recursive_lth.search.judging.merits import merits_of, worth_of
+from recursive_lth.search.objectives import merits_of, worth_of
 
 
 def judge(bench: Bench[Experiment], generation: int, courses: Sequence[Course]) -> None:
@@ -117,7 +117,7 @@ def _next_rung(
     bench: Bench[Experiment], generation: int, course: Course, marks: Sequence[int], rung: int
 ) -> Wanted:
     """A candidate's training from one rung to the next."""
-    growth, start, mark = bench.experiment.growth, (0, *marks)[rung], marks[rung]
+    start, mark = (0, *marks)[rung], marks[rung]
     is_last = rung == len(marks) - 1
     job = Job(
         f"{generation:04d}-judge-{course.number}-{rung}",
@@ -129,7 +129,7 @@ def _next_rung(
         marks=(mark,),
         start=start,
         state=course.state,
-        keeps_end=not is_last or growth.optimizer != RESET,
+        keeps_end=not is_last or keeps_state(bench.experiment),
     )
     return Wanted(bench, course.ticket, job, None if is_last else EndsAt(mark))
 
@@ -141,6 +141,11 @@ def _marks(bench: Bench[Experiment]) -> tuple[int, ...]:
     return rungs_of(
         growth.judge_epochs, growth.rungs, bench, bench.experiment.training, factor=factor
     )
+
+
+def keeps_state(experiment: Experiment) -> bool:
+    """True iff the optimizer's state goes on from one training of a lineage to the next."""
+    return experiment.growth.optimizer != RESET
 
 
 def _labels(generation: int, course: Course) -> dict[str, Any]:

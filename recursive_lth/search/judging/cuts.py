@@ -11,8 +11,7 @@ from statistics import median
 from types import MappingProxyType
 
 from recursive_lth.search.lineage import undominated
-
-Merits = tuple[float, ...]  # larger is better; the gain comes first
+from recursive_lth.search.objectives import Merits
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from recursive_lth.search.generation import Candidate
 from recursive_lth.search.judging.cohort import again
 from recursive_lth.search.judging.course import Course
 from recursive_lth.search.judging.cuts import ranked
-from recursive_lth.search.judging.merits import merits_of, worth_of
+from recursive_lth.search.objectives import merits_of, worth_of
 
 LEVEL = 0.05  # one-sided: how often noise alone may send the better of two away
 

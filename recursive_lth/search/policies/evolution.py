@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from recursive_lth.config import GrowthStep
 from recursive_lth.errors import InputError
 from recursive_lth.search.policies.models import new_study, sampler_seed
-from recursive_lth.search.policies.past import Past, Proposal, to_be_judged
+from recursive_lth.search.policies.past import Past, Proposal
 from recursive_lth.search.policies.told import Told, distributions, tell
 
 
@@ -89,4 +89,4 @@ def _replayed(past: Past, make: Callable[[], BaseSampler], told: list[Told]) -> 
         elif one.state == TrialState.COMPLETE:
             study.tell(trial, list(one.values))
     study.sampler = make()  # its draws do not depend on those that were put aside
-    return to_be_judged(past, GrowthStep(**study.ask(space).params))
+    return Proposal(GrowthStep(**study.ask(space).params))

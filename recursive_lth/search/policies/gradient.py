@@ -12,7 +12,7 @@ from recursive_lth.growth.certificate import BrokenPromiseError
 from recursive_lth.growth.gradient_gain import GradientGain, gradient_gain
 from recursive_lth.growth.grow import Sprout
 from recursive_lth.growth.operators import COMPOUNDS, PLACES
-from recursive_lth.search.policies.past import Ground, Past, Proposal, to_be_judged
+from recursive_lth.search.policies.past import Ground, Past, Proposal
 from recursive_lth.search.policies.rules import middling
 from recursive_lth.ticket.ticket import Ticket
 
@@ -49,7 +49,7 @@ def greedy(past: Past) -> Proposal | None:
     if number >= len(ranked):
         return None
     spent = sum(gain.spent for _, gain in ranked) if number == 0 else 0
-    return to_be_judged(past, ranked[number][0], multiply_adds=spent)
+    return Proposal(ranked[number][0], multiply_adds=spent)
 
 
 def _ranked(space: Space, ground: Ground) -> list[Scored]:

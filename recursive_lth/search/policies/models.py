@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from recursive_lth import seeds
 from recursive_lth.config import GrowthStep
 from recursive_lth.search.objectives import OBJECTIVES
-from recursive_lth.search.policies.past import Past, Proposal, to_be_judged
+from recursive_lth.search.policies.past import Past, Proposal
 from recursive_lth.search.policies.told import Told, distributions, tell
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own progress display speaks
@@ -60,7 +60,7 @@ def gp(past: Past) -> Proposal | None:
 def _asked(past: Past, sampler: BaseSampler, *, knows_stopped: bool) -> Proposal:
     study, space = new_study(past, sampler), distributions(past.experiment.space)
     study.add_trials([_trial(one, space) for one in tell(past, knows_stopped=knows_stopped)])
-    return to_be_judged(past, GrowthStep(**study.ask(space).params))
+    return Proposal(GrowthStep(**study.ask(space).params))
 
 
 def _trial(one: Told, space: Mapping[str, BaseDistribution]) -> FrozenTrial:

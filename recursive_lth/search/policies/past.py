@@ -51,11 +51,6 @@ class Proposal:
 Policy = Callable[[Past], Proposal | None]  # None: nothing more to propose
 
 
-def to_be_judged(past: Past, step: GrowthStep, *, multiply_adds: int = 0) -> Proposal:
-    """A growth to train for a while beside others."""
-    return Proposal(step, is_final=False, multiply_adds=multiply_adds)
-
-
 def proposed(past: Past) -> int:
     """How many growths were proposed so far, in all generations."""
     generations = (*past.earlier, past.siblings)

@@ -2,7 +2,7 @@
 
 from recursive_lth.config import GrowthStep, Space
 from recursive_lth.search.generation import Candidate
-from recursive_lth.search.policies.past import Past, Proposal, proposed, to_be_judged
+from recursive_lth.search.policies.past import Past, Proposal, proposed
 
 THIRDS = (1 / 6, 3 / 6, 5 / 6)  # the middles of input side, middle and output side
 PAID = ("chosen", "judged", "repeated")
@@ -29,7 +29,7 @@ def round_robin(past: Past) -> Proposal:
     """
     space, number = past.experiment.space, proposed(past)
     turn, which = divmod(number, len(space.operator))
-    return to_be_judged(past, middling(space, space.operator[which], van_der_corput(turn)))
+    return Proposal(middling(space, space.operator[which], van_der_corput(turn)))
 
 
 def patience(past: Past) -> Proposal | None:
@@ -56,7 +56,7 @@ def patience(past: Past) -> Proposal | None:
             left.remove(step)
     if any(_has_paid(candidate) for candidate in past.siblings):
         return None
-    return next((to_be_judged(past, step) for step in left if step not in waiting), None)
+    return next((Proposal(step) for step in left if step not in waiting), None)
 
 
 def _has_paid(candidate: Candidate) -> bool:

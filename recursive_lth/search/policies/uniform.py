@@ -9,14 +9,14 @@ from scipy.stats.qmc import Sobol
 from recursive_lth import seeds
 from recursive_lth.config import GrowthStep
 from recursive_lth.search.policies.models import new_study, sampler_seed
-from recursive_lth.search.policies.past import Past, Proposal, proposed, to_be_judged
+from recursive_lth.search.policies.past import Past, Proposal, proposed
 from recursive_lth.search.policies.told import distributions
 
 
 def random(past: Past) -> Proposal | None:
     """Uniform draws: the baseline every other policy must beat."""
     study = new_study(past, RandomSampler(seed=sampler_seed(past)))
-    return to_be_judged(past, GrowthStep(**study.ask(distributions(past.experiment.space)).params))
+    return Proposal(GrowthStep(**study.ask(distributions(past.experiment.space)).params))
 
 
 def qmc(past: Past) -> Proposal | None:
@@ -37,4 +37,4 @@ def qmc(past: Past) -> Proposal | None:
         else:
             low, high = getattr(past.experiment.space, name)
             parameters[name] = min(high, low + float(u) * (high - low))
-    return to_be_judged(past, GrowthStep(**parameters))
+    return Proposal(GrowthStep(**parameters))
