@@ -35,7 +35,8 @@ from recursive_lth.training.batches import Batches
 from recursive_lth.training.datasets import load
 from recursive_lth.training.loop import training
 from recursive_lth.training.per_entry import PerEntry
-from recursive_lth.training.split import Samples, split
+from recursive_lth.training.samples import Samples
+from recursive_lth.training.split import split
 
 NETWORKS = {"mlp": ("mnist", (48, 32)), "convnet": ("cifar10", (8, 16, 16))}
 RECIPES = {

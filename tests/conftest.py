@@ -1,6 +1,7 @@
 """Settings of every test: one thread, derandomised properties, and where the real data lie."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,6 +38,8 @@ settings.register_profile(
 )
 settings.load_profile("laws")
 torch.set_num_threads(1)  # other thread counts give other bits
+# A shell's background job ignores Ctrl-C, and hands that on to the programs that tests stop by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from recursive_lth import seeds
 from recursive_lth.config import Training
 from recursive_lth.errors import InputError
 from recursive_lth.training.batches import Batches
-from recursive_lth.training.split import Samples
+from recursive_lth.training.samples import Samples
 
 BLACK = torch.tensor([-0.7, 0.3])
 Picture = list[list[list[float]]]  # channels, rows, columns

@@ -32,7 +32,7 @@ from recursive_lth.ticket.morph import Morph, birth
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.batches import Batches
 from recursive_lth.training.loop import training
-from recursive_lth.training.split import Samples
+from recursive_lth.training.samples import Samples
 
 REAL = [
     ("mnist", "mlp", (100, 50), 128),

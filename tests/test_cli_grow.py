@@ -185,7 +185,7 @@ def test_every_search_space_is_grown_above() -> None:
 def test_a_signal_stops_with_its_status_and_the_same_command_goes_on(
     number: signal.Signals, tmp_path: Path
 ) -> None:
-    long = ("--set", "budget.generations=4", "--set", "training.epochs=40")
+    long = ("--set", "budget.generations=4", "--set", "growth.epochs=60")
     command = [sys.executable, "-m", "recursive_lth", "grow", *SETTINGS, *long]
     with subprocess.Popen(
         command, cwd=tmp_path, env=clean_environment(), stderr=subprocess.PIPE, text=True,

@@ -15,7 +15,7 @@ import torch
 
 from recursive_lth.errors import InputError
 from recursive_lth.training.datasets import DATASETS, NPZ_KEYS, Dataset, load
-from recursive_lth.training.split import Samples
+from recursive_lth.training.samples import Samples
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 

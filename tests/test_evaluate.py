@@ -14,7 +14,7 @@ from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.module import module
 from recursive_lth.architecture.zoo import mlp
 from recursive_lth.training.evaluate import TEMPERATURES, best_temperature, evaluate, logits_of
-from recursive_lth.training.split import Samples
+from recursive_lth.training.samples import Samples
 
 GRID = [math.exp(math.log(0.05) + i / 800 * math.log(20 / 0.05)) for i in range(801)]
 

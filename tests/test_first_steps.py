@@ -15,7 +15,7 @@ from recursive_lth.growth.initialise import is_preserving
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.batches import Batches
 from recursive_lth.training.loop import training
-from recursive_lth.training.split import Samples
+from recursive_lth.training.samples import Samples
 
 ROUNDING = 1e-12  # of a gradient: what silent units put out is some 1e-20
 pytestmark = pytest.mark.usefixtures("few_ascents")

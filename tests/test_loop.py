@@ -24,7 +24,7 @@ from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.batches import Batches
 from recursive_lth.training.loop import Step, steps_in, training
 from recursive_lth.training.optimizer import OPTIMIZERS
-from recursive_lth.training.split import Samples
+from recursive_lth.training.samples import Samples
 
 COUNT = 44  # samples: with batches of 8 an epoch has 5 steps and leaves 4 samples out
 

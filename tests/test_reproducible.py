@@ -21,7 +21,7 @@ from recursive_lth.training.engine import Engine
 from recursive_lth.training.evaluate import evaluate
 from recursive_lth.training.loop import Step, training
 from recursive_lth.training.optimizer import OPTIMIZERS
-from recursive_lth.training.split import Samples
+from recursive_lth.training.samples import Samples
 
 COUNT, BATCH, PER_EPOCH = 44, 8, 5
 EVERYTHING: dict[str, dict[str, Any]] = {

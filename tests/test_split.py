@@ -9,7 +9,8 @@ from recursive_lth import seeds
 from recursive_lth.config import Data
 from recursive_lth.errors import InputError
 from recursive_lth.training.datasets import Dataset
-from recursive_lth.training.split import Samples, Split, split
+from recursive_lth.training.samples import Samples, Split
+from recursive_lth.training.split import split
 
 CPU = torch.device("cpu")
 

@@ -12,11 +12,12 @@ import torch
 from search_runs import digits, rows_of, run, small, timeless, write_data
 
 from recursive_lth.running import machine as machines
+from recursive_lth.running import supply as module
 from recursive_lth.running.machine import versions
 from recursive_lth.running.run_folder import run_folder
-from recursive_lth.search import workplace as module
 from recursive_lth.ticket.ticket import load_ticket
-from recursive_lth.training.split import Samples, Split, split
+from recursive_lth.training.samples import Samples, Split
+from recursive_lth.training.split import split
 
 SMALL = small("budget.generations=2", "acceptance.max_density=0.5", 'claim="Small <ones> grow."')
 

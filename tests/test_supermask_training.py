@@ -26,7 +26,8 @@ from recursive_lth.training.batches import Batches
 from recursive_lth.training.datasets import load
 from recursive_lth.training.evaluate import evaluate
 from recursive_lth.training.loop import Step, steps_in, training
-from recursive_lth.training.split import Samples, Split, split
+from recursive_lth.training.samples import Samples, Split
+from recursive_lth.training.split import split
 from recursive_lth.training.supermask import (
     METHODS,
     first_scores,

@@ -14,7 +14,7 @@ from recursive_lth.growth.operators import OPERATORS
 from recursive_lth.ticket import masks as masking
 from recursive_lth.training.batches import Batches
 from recursive_lth.training.loop import Step, training
-from recursive_lth.training.split import Samples
+from recursive_lth.training.samples import Samples
 from recursive_lth.training.together import Member, training_together
 
 STEPS = 20

@@ -32,7 +32,7 @@ from recursive_lth.training.batches import Batches
 from recursive_lth.training.choice import Choices, sparse_layers
 from recursive_lth.training.engine import sparse_engine
 from recursive_lth.training.loop import training
-from recursive_lth.training.split import Samples
+from recursive_lth.training.samples import Samples
 from recursive_lth.training.together import Member, training_together
 
 TURNS, CPU = 9, torch.device("cpu")

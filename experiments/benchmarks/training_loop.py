@@ -25,7 +25,7 @@ from recursive_lth.config import Training
 from recursive_lth.training.batches import Batches
 from recursive_lth.training.device import pinned
 from recursive_lth.training.loop import training
-from recursive_lth.training.split import Samples
+from recursive_lth.training.samples import Samples
 
 SAMPLES = 12_000
 DENSITY = 0.2

@@ -121,9 +121,9 @@ def _print_plan(experiment: Experiment, data_dir: Path | None, out: Path, as_jso
     check_pruning(experiment)
     dataset = datasets.load(experiment.data.name, data_dir)
     parts = split(dataset, experiment.data, experiment.seed, choose("cpu"))
-    start = start_architecture(experiment, dataset.sample_shape, parts.classes)
+    start = start_architecture(experiment, parts.sample_shape, parts.classes)
     check_fit(experiment, start, len(parts.train))
-    cost = plan(experiment, dataset.sample_shape, parts.classes, len(parts.train))
+    cost = plan(experiment, parts.sample_shape, parts.classes, len(parts.train))
     folder = api.run_folder(experiment, out)
     text = experiment_to_toml(experiment)
     if as_json:

@@ -3,19 +3,34 @@
 import math
 from dataclasses import dataclass
 
-from recursive_lth.config.checks import pick, within
+from recursive_lth.config.checks import one_of, pick, within
 from recursive_lth.errors import InputError
+
+LABELS = ("true", "permuted", "random", "rotation")
+PIXELS = ("true", "permuted", "blurred")
 
 
 @dataclass(frozen=True)
 class Data:
-    """Which data: a known name, an .npz file; how much of the training part validates."""
+    """Which data: a known name, an .npz file; how much of the training part validates.
+
+    What can be changed about them: `label_noise` is the share of training labels replaced by labels
+    drawn at random; `labels` are `true`, `permuted` (each class goes by another's number),
+    `random`, or `rotation` (by how many quarter turns an image was turned); `pixels` are `true`,
+    `permuted` (alike in all images) or `blurred`. Draws depend on the seed and on `draw`. `resize`
+    brings images to so many pixels a side; 0 leaves them.
+    """
 
     name: str = "digits"
     validation_fraction: float = 0.1
     train_limit: int = 0  # use only so many training samples; 0 = all
     test_limit: int = 0
     classes: tuple[int, ...] = ()  # these classes alone, renumbered in this order; () = all
+    label_noise: float = 0.0
+    labels: str = "true"
+    pixels: str = "true"
+    draw: int = 0
+    resize: int = 0
 
     def __post_init__(self) -> None:
         within("data.validation_fraction", self.validation_fraction, 0, 0.9, open_low=True)
@@ -23,6 +38,13 @@ class Data:
         within("data.test_limit", self.test_limit, 0, math.inf)
         if len(set(self.classes)) != len(self.classes) or len(self.classes) == 1:
             raise InputError(f"data.classes needs two or more unlike, got {list(self.classes)}")
+        within("data.label_noise", self.label_noise, 0, 1)
+        one_of("data.labels", self.labels, LABELS)
+        one_of("data.pixels", self.pixels, PIXELS)
+        within("data.draw", self.draw, 0, math.inf)
+        within("data.resize", self.resize, 0, 4096)
+        if self.label_noise and self.labels != "true":
+            raise InputError("data.label_noise spoils true labels: set data.labels=true")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from recursive_lth.training.batches import Batches
 from recursive_lth.training.choice import Choices
 from recursive_lth.training.lens import Lens
 from recursive_lth.training.loop import steps_in
-from recursive_lth.training.split import Split
+from recursive_lth.training.samples import Split
 
 Row = dict[str, Any]  # a line of metrics.jsonl
 Crew = Callable[..., Any]  # see `crew.Crew`

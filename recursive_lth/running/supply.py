@@ -8,7 +8,8 @@ import torch
 from recursive_lth.config import Data, Training
 from recursive_lth.training.batches import Batches
 from recursive_lth.training.datasets import Dataset, load
-from recursive_lth.training.split import Split, of_classes, split
+from recursive_lth.training.samples import Split
+from recursive_lth.training.split import chosen, split
 
 
 class Supply:
@@ -32,8 +33,8 @@ class Supply:
         return self._datasets[data.name]
 
     def dataset(self, data: Data) -> Dataset:
-        """The data set, with the classes asked for."""
-        return of_classes(self.whole(data), data.classes) if data.classes else self.whole(data)
+        """The data set, with the classes and the size asked for."""
+        return chosen(self.whole(data), data)
 
     def split(self, data: Data, seed: int) -> Split:
         """The parts of a data set, cut by seed, on the device."""

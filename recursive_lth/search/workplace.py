@@ -42,7 +42,7 @@ def at_work(
         data = supply.whole(experiment.data)
         parts = supply.split(experiment.data, experiment.seed)
         batches = supply.batches(experiment.data, experiment.seed, experiment.training)
-    architecture = start_architecture(experiment, data.sample_shape, parts.classes)
+    architecture = start_architecture(experiment, parts.sample_shape, parts.classes)
     check_fit(experiment, architecture, len(parts.train))
     meter = Meter(watch, planned_epochs(experiment, architecture))
     with opened(experiment, out, resume) as folder:

@@ -9,7 +9,7 @@ from torch import bool as boolean
 from recursive_lth import seeds
 from recursive_lth.config import Training
 from recursive_lth.errors import InputError
-from recursive_lth.training.split import Samples
+from recursive_lth.training.samples import Samples
 
 Batch = Callable[[Tensor, slice], Tensor]  # (sample indices, their places in the epoch) -> images
 

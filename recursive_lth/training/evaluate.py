@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.network import Forward, memory_format, network
-from recursive_lth.training.split import Samples
+from recursive_lth.training.samples import Samples
 
 BATCH = 500
 TEMPERATURES = (0.05, 20.0)

@@ -1,6 +1,6 @@
 """Training, validation and test samples on the device; validation is cut off by seed."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -9,28 +9,8 @@ from recursive_lth import seeds
 from recursive_lth.config import Data
 from recursive_lth.errors import InputError
 from recursive_lth.training.datasets import Dataset
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Images float32 and labels int64 of one part, on one device."""
-
-    images: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-@dataclass(frozen=True)
-class Split:
-    """Training teaches, validation selects, test reports. `black` is the normalised 0."""
-
-    train: Samples
-    validation: Samples
-    test: Samples
-    classes: int
-    black: Tensor
+from recursive_lth.training.samples import Samples, Split
+from recursive_lth.training.variants import resized, varied
 
 
 def of_classes(data: Dataset, classes: tuple[int, ...]) -> Dataset:
@@ -55,12 +35,18 @@ def of_classes(data: Dataset, classes: tuple[int, ...]) -> Dataset:
     )
 
 
+def chosen(data: Dataset, config: Data) -> Dataset:
+    """The data set with the classes and the size of image that are asked for."""
+    data = of_classes(data, config.classes) if config.classes else data
+    return resized(data, config.resize) if config.resize else data
+
+
 def split(data: Dataset, config: Data, seed: int, device: torch.device) -> Split:
     """Cut a validation part off the training part at random, by seed, and move all to the device.
 
     Raises `InputError` where a part would have fewer than 2 samples.
     """
-    data = of_classes(data, config.classes) if config.classes else data
+    data = chosen(data, config)
     order = torch.randperm(
         len(data.train_labels), generator=seeds.generator(seed, "data", "validation split")
     )
@@ -82,10 +68,11 @@ def split(data: Dataset, config: Data, seed: int, device: torch.device) -> Split
         return Samples(images.to(device).contiguous(), labels.to(device))
 
     train, validation = order[held:], order[:held]
-    return Split(
+    parts = Split(
         part(data.train_images[train], data.train_labels[train]),
         part(data.train_images[validation], data.train_labels[validation]),
         part(data.test_images[tested], data.test_labels[tested]),
         data.classes,
         data.black.to(device),
     )
+    return varied(parts, config, seed)

@@ -50,7 +50,7 @@ def check_tuning(experiment: TuningExperiment, data_dir: Path | None = None) -> 
     def facts(data: Data, seed: int) -> Facts:
         dataset = load_once(data.name)
         parts = split(dataset, data, seed, choose("cpu"))
-        return Facts(dataset.sample_shape, parts.classes, len(parts.train))
+        return Facts(parts.sample_shape, parts.classes, len(parts.train))
 
     def why_not(values: Mapping[str, Any]) -> str:
         try:

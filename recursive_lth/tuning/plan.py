@@ -14,7 +14,7 @@ def plan(experiment: TuningExperiment, dataset: Dataset) -> dict[str, Any]:
     """The cost of all trials, were each as dear as the base; their values make it less or more."""
     base = tuned(experiment, {})
     parts = split(dataset, base.data, base.seed, choose("cpu"))
-    run = runs.plan(base, dataset.sample_shape, parts.classes, len(parts.train))
+    run = runs.plan(base, parts.sample_shape, parts.classes, len(parts.train))
     tune = experiment.tune
     return {
         "trials": tune.trials,
