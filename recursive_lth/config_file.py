@@ -148,7 +148,7 @@ def override(data: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]
             table = table.setdefault(key, {})
             if not isinstance(table, dict):
                 raise InputError(f"--set {path}: {key} is a value, not a section")
-        table[keys[-1]] = _value(text.strip())
+        table[keys[-1]] = toml_value(text.strip())
     return result
 
 
@@ -161,7 +161,8 @@ def _checked(data: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _value(text: str) -> Any:
+def toml_value(text: str) -> Any:
+    """What a text is as a TOML value, or else the text itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

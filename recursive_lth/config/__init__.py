@@ -8,6 +8,7 @@ from recursive_lth.config.checks import nearest, pick
 from recursive_lth.config.experiment import FORMAT, AnyExperiment, Experiment, TicketExperiment
 from recursive_lth.config.growth import Acceptance, Budget, Growth, GrowthStep, Space
 from recursive_lth.config.pruning import Pruning, moment_step
+from recursive_lth.config.study import Study, StudyArm, StudyExperiment, Task
 from recursive_lth.config.tickets import Arm, Supermask, Tickets, Transfer
 from recursive_lth.config.training import Data, Start, Training
 from recursive_lth.config.tuning import NamedSpace, Parameter, Tune, TuningExperiment
@@ -27,7 +28,11 @@ __all__ = [
     "Pruning",
     "Space",
     "Start",
+    "Study",
+    "StudyArm",
+    "StudyExperiment",
     "Supermask",
+    "Task",
     "TicketExperiment",
     "Tickets",
     "Training",

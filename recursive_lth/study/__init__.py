@@ -1,0 +1,1 @@
+"""The juvenile-state laboratory: arms, a panel of measures, contrasts, and verdicts."""

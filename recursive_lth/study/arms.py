@@ -1,0 +1,126 @@
+"""Arms: the lines of a study as moves, and by which factors two of them differ."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+
+from recursive_lth.config import StudyExperiment, nearest, pick
+from recursive_lth.errors import InputError
+from recursive_lth.growth.catalogue import GROWTHS
+from recursive_lth.pruning.scores import NEEDS_TALLY, SCORES
+from recursive_lth.study.moves import Begin, Grow, Move, Prune, Remake, Train, factors_of, read_move
+from recursive_lth.study.remakes import KINDS
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A line of a study: its name, its moves, and how they were written."""
+
+    name: str
+    moves: tuple[Move, ...]
+    texts: tuple[str, ...]
+
+    @property
+    def begin(self) -> Begin | None:
+        """Its own beginning, if it has one."""
+        return next((move for move in self.moves if isinstance(move, Begin)), None)
+
+    @property
+    def like(self) -> str:
+        """The arm whose final shape it begins with, or nothing."""
+        return self.begin.like if self.begin else ""
+
+
+def arms_of(experiment: StudyExperiment) -> dict[str, Arm]:
+    """The arms of a study by name, those that others begin like before them.
+
+    Raises `InputError` naming the arm, the move and the word at fault.
+    """
+    found = {}
+    for line in experiment.arms:
+        try:
+            moves = tuple(read_move(text) for text in line.moves)
+            arm = Arm(line.name, moves, line.moves)
+            _check(arm, experiment)
+        except InputError as error:
+            raise InputError(f"arm {line.name}: {error}") from None
+        found[line.name] = arm
+    for arm in found.values():
+        if arm.like and found[arm.like].like:
+            raise InputError(
+                f"arm {arm.name} begins like {arm.like}, which begins like {found[arm.like].like}: "
+                "name that one"
+            )
+    return dict(sorted(found.items(), key=lambda item: bool(item[1].like)))
+
+
+def _check(arm: Arm, experiment: StudyExperiment) -> None:
+    tasks = [task.name for task in experiment.tasks]
+    others = [line.name for line in experiment.arms if line.name != arm.name]
+    if not any(isinstance(move, Train) for move in arm.moves):
+        raise InputError('no move trains: give it one, such as "train 1"')
+    for number, (move, text) in enumerate(zip(arm.moves, arm.texts, strict=True)):
+        if isinstance(move, Begin) and number:
+            raise InputError(f"move {text!r}: only the first can be `begin`")
+        if isinstance(move, Begin) and move.like and move.like not in others:
+            raise InputError(
+                f"move {text!r}: no other arm {move.like!r}: {nearest(move.like, others)}"
+            )
+        if isinstance(move, Train) and move.on and move.on not in tasks:
+            raise InputError(f"move {text!r}: unknown task {move.on!r}: {nearest(move.on, tasks)}")
+        if isinstance(move, Grow):
+            pick(GROWTHS, move.step.operator, f"move {text!r}: operator")
+        if isinstance(move, Remake) and move.kind not in KINDS:
+            raise InputError(
+                f"move {text!r}: unknown kind {move.kind!r}: {nearest(move.kind, KINDS)}"
+            )
+        if isinstance(move, Prune):
+            pick(SCORES, move.score, f"move {text!r}: score")
+            if move.score in NEEDS_TALLY:
+                raise InputError(f"move {text!r}: {move.score} adds up a training: use another")
+
+
+def differing_factors(one: Arm, other: Arm) -> frozenset[str]:
+    """The factors of the moves that tell two arms apart; how long they train is none of them.
+
+    Two growths that differ in nothing but their initialisation differ in that alone. Where one arm
+    trains more often, as when a schedule is begun anew, that is strategy.
+    """
+    mine, theirs = [_kind(move) for move in one.moves], [_kind(move) for move in other.moves]
+    found: set[str] = set()
+    for tag, low, high, start, end in SequenceMatcher(None, mine, theirs, False).get_opcodes():
+        if tag != "equal":
+            found |= _apart(one.moves[low:high], other.moves[start:end])
+    if sum(isinstance(m, Train) for m in one.moves) != sum(
+        isinstance(m, Train) for m in other.moves
+    ):
+        found.add("strategy")
+    return frozenset(found)
+
+
+def _kind(move: Move) -> str:
+    """What makes two moves the same, whatever they cost."""
+    return repr(replace(move, length=1.0) if isinstance(move, Train) else move)
+
+
+def _apart(mine: Sequence[Move], theirs: Sequence[Move]) -> set[str]:
+    """The factors by which two stretches of moves differ, verb by verb where they match."""
+    if [type(move) for move in mine] == [type(move) for move in theirs]:
+        return {factor for a, b in zip(mine, theirs, strict=True) for factor in _between(a, b)}
+    return {factor for move in (*mine, *theirs) for factor in factors_of(move)}
+
+
+def _between(mine: Move, theirs: Move) -> frozenset[str]:
+    if isinstance(mine, Grow) and isinstance(theirs, Grow):
+        as_born = replace(mine.step, initialisation=theirs.step.initialisation)
+        if as_born == theirs.step:
+            return frozenset({"initialisation"})
+    if isinstance(mine, Train) and isinstance(theirs, Train):
+        data = {"data"} if mine.on != theirs.on else set()
+        same_way = (mine.settings, mine.state, mine.by) == (
+            theirs.settings,
+            theirs.state,
+            theirs.by,
+        )
+        return frozenset(data if same_way else {*data, "strategy"})
+    return factors_of(mine) | factors_of(theirs)

@@ -1,0 +1,36 @@
+"""What a measure is: a number read off a scene, with unit, cost, and source."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from recursive_lth.study.scene import Scene
+
+Kind = Literal["curve", "state", "change", "probe"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number read off a scene; None where it says nothing there.
+
+    A measure of kind "curve" reads the looks at the validation data and is taken after a training;
+    "state" the network as it is, at any moment; "change" what has become of the network since the
+    training began, at any moment but the first; "probe" trains copies of it. `better` is "more" or
+    "less" where one of them is. `passes` is about what it costs, in forward and backward passes
+    over the study's samples; `epochs` what a probe trains, in epochs of the dense start network's.
+    """
+
+    read: Callable[[Scene], float | None]
+    unit: str
+    better: Literal["more", "less", ""]
+    kind: Kind
+    about: str  # what it says, and its source
+    passes: float = 0.0
+    epochs: float = 0.0
+    is_default: bool = False
+
+    def is_taken_at(self, moment: float) -> bool:
+        """True iff it has something to say at a moment of a training."""
+        if self.kind == "curve":
+            return moment == 1
+        return moment > 0 or self.kind != "change"

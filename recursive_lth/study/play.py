@@ -1,0 +1,220 @@
+"""An arm played out for one seed: move after move, and the trainings that it comes to."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from recursive_lth import seeds
+from recursive_lth.architecture.cost import training_cost
+from recursive_lth.config import Data, StudyExperiment, Training
+from recursive_lth.growth.birth import Batch
+from recursive_lth.growth.compound import grow_any
+from recursive_lth.growth.fresh import fresh
+from recursive_lth.growth.optimizer import INHERIT
+from recursive_lth.pruning.cut import cut
+from recursive_lth.pruning.rewind import rewind
+from recursive_lth.running.evidence import gather
+from recursive_lth.running.job import Bench, Kept
+from recursive_lth.running.start import first_ticket
+from recursive_lth.study.arms import Arm
+from recursive_lth.study.moves import (
+    Begin,
+    Grow,
+    Move,
+    Prune,
+    Remake,
+    Remember,
+    Rewind,
+    ShrinkPerturb,
+    Train,
+)
+from recursive_lth.study.remakes import remake
+from recursive_lth.ticket.moments import State
+from recursive_lth.ticket.ticket import Ticket
+from recursive_lth.training.loop import steps_in
+from recursive_lth.training.shrink import shrink_perturb
+
+CERTIFIED_SAMPLES = 64
+Row = dict[str, Any]
+BenchOf = Callable[[Data, Training], Bench[Any]]
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What the arms of one seed share: the experiment with that seed, and benches for its data.
+
+    `epoch_cost` is that of one epoch of the dense start network: the unit of `train`.
+    """
+
+    experiment: StudyExperiment
+    bench_of: BenchOf
+    epoch_cost: int
+
+    @property
+    def bench(self) -> Bench[Any]:
+        """The bench of the study's own data and recipe."""
+        return self.bench_of(self.experiment.data, self.experiment.training)
+
+    def task(self, name: str) -> Data:
+        """The data of a task, or the study's own."""
+        own = self.experiment.data
+        return next((task.of(own) for task in self.experiment.tasks if task.name == name), own)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One training of an arm: the ticket before and after, its curve, and what was spent on it.
+
+    `kept` holds weights in the middle, by step. The curve begins at step 0.
+    """
+
+    number: int
+    move: Train
+    recipe: Training
+    data: Data
+    before: Ticket
+    after: Ticket
+    curve: tuple[Row, ...]
+    steps: int
+    kept: Mapping[int, Kept]
+    tested: float | None
+    spent_before: int
+    spent: int
+    is_diverged: bool = False
+
+
+@dataclass(frozen=True)
+class Stand:
+    """Where an arm stands between two moves."""
+
+    ticket: Ticket
+    state: State = field(default_factory=dict)  # of the optimizer, as the last training left it
+    spent: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)  # of moves so far, by verb
+    generation: int = 0
+    trainings: tuple[Trained, ...] = ()
+
+    def number(self, verb: str) -> int:
+        """How many moves of a verb there were before."""
+        return self.counts.get(verb, 0)
+
+
+Learn = Callable[[Ground, Stand, Train], Stand]  # one training, real or pretended
+
+
+def play(ground: Ground, arm: Arm, learn: Learn, like: Mapping[str, Ticket]) -> Stand:
+    """Where an arm of one seed ends; `like` has the final tickets of arms that others begin like.
+
+    What a move draws depends on the seed and on how many of its verb came before in the arm, so
+    that arms share their draws as far as they do the same.
+    """
+    stand = Stand(_first(ground, arm, like))
+    for move in arm.moves:
+        if isinstance(move, Train):
+            stand = learn(ground, stand, move)
+        elif not isinstance(move, Begin):
+            stand = _moved(ground, stand, move)
+        verb = type(move).__name__
+        stand = replace(stand, counts={**stand.counts, verb: stand.number(verb) + 1})
+    return stand
+
+
+def steps_of(ground: Ground, ticket: Ticket, move: Train) -> int:
+    """How many steps a training takes, at least one."""
+    bench = ground.bench_of(ground.task(move.on), move.recipe(ground.experiment.training))
+    batch_size = bench.experiment.training.batch_size
+    if move.by == "epochs":
+        return steps_in(move.length, len(bench.batches), batch_size)
+    return max(1, round(move.length * ground.epoch_cost / cost_of_step(bench, ticket)))
+
+
+def cost_of_step(bench: Bench[Any], ticket: Ticket) -> int:
+    """The multiply-adds of one step."""
+    batch_size = min(bench.experiment.training.batch_size, len(bench.batches))
+    return max(1, training_cost(ticket.cost.remaining_multiply_adds, batch_size))
+
+
+def _first(ground: Ground, arm: Arm, like: Mapping[str, Ticket]) -> Ticket:
+    """The ticket that an arm begins with."""
+    experiment, parts = ground.experiment, ground.bench.split
+    begin, generator = arm.begin, seeds.generator(ground.experiment.seed, "initialise")
+    start = begin.start(experiment.start) if begin else experiment.start
+    if begin is None or not begin.like:
+        return first_ticket(start, parts.sample_shape, parts.classes, generator)
+    shape = like[begin.like]
+    values = fresh(shape.architecture, generator, start.initialisation)
+    births = {name: torch.zeros_like(born) for name, born in shape.births.items()}
+    masked = {n: t * shape.masks[n] if n in shape.masks else t for n, t in values.items()}
+    return Ticket(shape.architecture, masked, values, shape.masks, births)
+
+
+def _moved(ground: Ground, stand: Stand, move: Move) -> Stand:
+    """Where the arm stands after a move that trains nothing."""
+    verb, ticket = type(move).__name__, stand.ticket
+    generator = seeds.generator(ground.experiment.seed, "move", verb, stand.number(verb))
+    scheme = ground.experiment.start.initialisation
+    match move:
+        case Prune():
+            return _pruned(ground, stand, move, generator)
+        case Grow():
+            return _grown(ground, stand, move, generator)
+        case Rewind():
+            return replace(stand, ticket=rewind(ticket, restore=move.restore), state={})
+        case Remember():
+            return replace(stand, ticket=replace(ticket, rewind=dict(ticket.weights)))
+        case Remake():
+            return replace(stand, ticket=remake(move.kind, ticket, generator, scheme), state={})
+        case ShrinkPerturb():
+            moved = shrink_perturb(ticket, move.shrink, move.perturb, generator, scheme)
+            return replace(stand, ticket=moved)
+    raise TypeError(f"{move} is no move between trainings")
+
+
+def _pruned(ground: Ground, stand: Stand, move: Prune, generator: torch.Generator) -> Stand:
+    evidence = gather(ground.bench, move.pruning, generator, {})
+    found = cut(
+        stand.ticket,
+        move.pruning,
+        evidence,
+        start=stand.ticket.architecture,
+        done=0,
+        density=move.density,
+    )
+    return stand if found is None else replace(
+        stand, ticket=found.ticket, state=found.moved(stand.state)
+    )  # fmt: skip
+
+
+def _grown(ground: Ground, stand: Stand, move: Grow, generator: torch.Generator) -> Stand:
+    train = ground.bench.split.train
+    few = slice(CERTIFIED_SAMPLES)
+    sprout = grow_any(
+        stand.ticket,
+        move.step,
+        Batch(train.images[few].cpu(), train.labels[few].cpu()),
+        generation=stand.generation + 1,
+        generator=generator,
+        scheme=ground.experiment.start.initialisation,
+    )
+    return replace(
+        stand,
+        ticket=sprout.ticket,
+        state=INHERIT["carry"](stand.state, sprout, 0) if stand.state else {},
+        spent=stand.spent + sprout.multiply_adds,
+        generation=stand.generation + 1,
+    )
+
+
+def pretend(ground: Ground, stand: Stand, move: Train) -> Stand:
+    """A training that costs what it would and changes nothing: for the plan."""
+    recipe = move.recipe(ground.experiment.training)
+    data = ground.task(move.on)
+    bench, ticket = ground.bench_of(data, recipe), stand.ticket
+    steps = steps_of(ground, ticket, move)
+    spent = stand.spent + steps * cost_of_step(bench, ticket)
+    number = len(stand.trainings)
+    done = Trained(number, move, recipe, data, ticket, ticket, (), steps, {}, None, stand.spent,
+                   spent)  # fmt: skip
+    return replace(stand, spent=spent, trainings=(*stand.trainings, done))

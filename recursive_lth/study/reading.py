@@ -1,0 +1,126 @@
+"""Reading the panel: every measure at every moment of a training, on tickets at rest.
+
+It begins when all arms are trained, and nothing that is read goes back into them: with the panel
+and without it they end in the same bits.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from recursive_lth import seeds
+from recursive_lth.config import Data
+from recursive_lth.running.fit import Fitted
+from recursive_lth.running.job import Job
+from recursive_lth.running.train import train
+from recursive_lth.study.learn import looks_of, stage_of
+from recursive_lth.study.panel.measure import Measure
+from recursive_lth.study.play import Ground, Trained, cost_of_step
+from recursive_lth.study.scene import Scene
+from recursive_lth.ticket import masks as masking
+from recursive_lth.ticket.ticket import Ticket
+
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads measures off the trainings of one arm; `place` names arm and seed."""
+
+    ground: Ground
+    panel: Mapping[str, Measure]
+    place: Mapping[str, Any]
+
+    def lines(self, done: Trained, text: str, trainings: int) -> Iterator[Line]:
+        """A line for each moment of a training at which something is to be read."""
+        study = self.ground.experiment.study
+        for moment in study.moments:
+            scene = self._scene(done, moment)
+            taken = {n: m for n, m in self.panel.items() if m.is_taken_at(moment)}
+            values = {n: None if done.is_diverged else m.read(scene) for n, m in taken.items()}
+            ticket = scene.ticket
+            yield {
+                **self.place,
+                "training": done.number,
+                "trainings": trainings,
+                "moment": moment,
+                "move": text,
+                "task": done.move.on,
+                "depth": ticket.architecture.depth,
+                "parameters": ticket.cost.parameters,
+                "remaining_weights": ticket.cost.remaining_weights,
+                "density": ticket.cost.density,
+                "multiply_adds": ticket.cost.remaining_multiply_adds,
+                "spent": scene.spent[1],
+                "steps": round(moment * done.steps),
+                "is_diverged": done.is_diverged,
+                "values": values,
+            }
+
+    def _scene(self, done: Trained, moment: float) -> Scene:
+        step = round(moment * done.steps)
+        bench = self.ground.bench_of(done.data, done.recipe)
+        until = done.spent_before + step * cost_of_step(bench, done.before)
+        study = self.ground.experiment.study
+        return Scene(
+            _at(done, step),
+            done.before,
+            moment,
+            [row for row in done.curve if row["step"] <= step],
+            done.steps,
+            (done.spent_before, until),
+            self.ground.epoch_cost,
+            bench.split,
+            done.data,
+            done.recipe,
+            study.samples,
+            study.target,
+            done.tested if moment == 1 else None,
+            self.ground.experiment.seed,
+            Probe(self.ground, done, {**self.place, "training": done.number}),
+        )
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Trains a network for a measure, as the study's trainings are trained."""
+
+    ground: Ground
+    done: Trained
+    place: Mapping[str, Any]
+
+    def __call__(
+        self,
+        name: str,
+        ticket: Ticket,
+        *,
+        epochs: float,
+        changes: Mapping[str, Any] | None = None,
+        order: int = 0,
+        looks: int = 4,
+    ) -> Fitted:
+        """The ticket trained for so many epochs of the dense start network's cost.
+
+        `changes` are laid over the data; `order` tells apart the batches of trainings of one name,
+        which are the same for all arms of a seed.
+        """
+        data = Data(**{**asdict(self.done.data), **(changes or {})})
+        bench = self.ground.bench_of(data, self.done.recipe)
+        steps = max(1, round(epochs * self.ground.epoch_cost / cost_of_step(bench, ticket)))
+        job = Job(
+            "",
+            self.done.recipe,
+            steps,
+            seeds.derive(self.ground.experiment.seed, "probe", name, order),
+            place=self.place,
+            marks=looks_of(steps, looks),
+        )
+        return train(bench, ticket, replace(job, name=stage_of(bench, ticket, job, data)))
+
+
+def _at(done: Trained, step: int) -> Ticket:
+    """The network after so many steps."""
+    if step in done.kept:
+        weights = masking.apply(done.kept[step].weights, done.before.masks)
+        return replace(done.before, weights=weights)
+    return done.after if step == done.steps else done.before

@@ -1,0 +1,83 @@
+"""A moment of a training as measures see it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from torch import Generator, Tensor
+
+from recursive_lth import seeds
+from recursive_lth.architecture.graph import Architecture
+from recursive_lth.config import Data, Training
+from recursive_lth.running.fit import Fitted
+from recursive_lth.ticket.ticket import Ticket
+from recursive_lth.training.samples import Samples, Split
+
+Row = dict[str, Any]
+Fit = Callable[..., Fitted]  # (name, ticket, *, data, epochs, order, settings) -> Fitted
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A network at a moment of a training, 0 before and 1 after it, with what led there.
+
+    `ticket` is the network as it is, `before` as the training found it; `curve` has the looks at
+    the validation data up to here, the first at step 0, of a training of `steps` whose dense start
+    network takes `epoch_cost` multiply-adds an epoch. Measures of activations and gradients take at
+    most `count` samples of the `split`. `tested` is the accuracy on the test data at the end, None
+    before. `fit` trains a network as the study does, on its own data or others, for measures that
+    must see it learn; it changes nothing else.
+    """
+
+    ticket: Ticket
+    before: Ticket
+    moment: float
+    curve: Sequence[Row]
+    steps: int
+    spent: tuple[int, int]  # multiply-adds of the arm before this training, and until now
+    epoch_cost: int
+    split: Split
+    data: Data
+    recipe: Training
+    count: int
+    target: float
+    tested: float | None
+    seed: int
+    fit: Fit
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network's."""
+        return self.ticket.architecture
+
+    @cached_property
+    def weights(self) -> Mapping[str, Tensor]:
+        """All tensors, on the device of the data."""
+        device = self.split.train.images.device
+        return {name: tensor.to(device) for name, tensor in self.ticket.weights.items()}
+
+    @cached_property
+    def masks(self) -> Mapping[str, Tensor]:
+        """Which weights remain, on the device of the data."""
+        device = self.split.train.images.device
+        return {name: mask.to(device) for name, mask in self.ticket.masks.items()}
+
+    @cached_property
+    def train_samples(self) -> Samples:
+        """The first `count` training samples, which the split has already put in random order."""
+        return first(self.split.train, self.count)
+
+    @cached_property
+    def validation_samples(self) -> Samples:
+        """The first `count` validation samples."""
+        return first(self.split.validation, self.count)
+
+    def generator(self, measure: str) -> Generator:
+        """What a measure draws from: the same for all arms of a seed, and nobody else's."""
+        return seeds.generator(self.seed, "measure", measure)
+
+
+def first(samples: Samples, count: int) -> Samples:
+    """The first samples of a part."""
+    return Samples(samples.images[:count], samples.labels[:count])
