@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
-from recursive_lth.config import StudyExperiment, nearest, pick
+from recursive_lth.config import StudyExperiment, pick
 from recursive_lth.errors import InputError
 from recursive_lth.growth.catalogue import GROWTHS
 from recursive_lth.pruning.scores import NEEDS_TALLY, SCORES
@@ -24,6 +24,11 @@ class Arm:
     def begin(self) -> Begin | None:
         """Its own beginning, if it has one."""
         return next((move for move in self.moves if isinstance(move, Begin)), None)
+
+    @property
+    def trainings(self) -> int:
+        """How often it trains."""
+        return sum(isinstance(move, Train) for move in self.moves)
 
     @property
     def like(self) -> str:
@@ -57,27 +62,32 @@ def arms_of(experiment: StudyExperiment) -> dict[str, Arm]:
 def _check(arm: Arm, experiment: StudyExperiment) -> None:
     tasks = [task.name for task in experiment.tasks]
     others = [line.name for line in experiment.arms if line.name != arm.name]
-    if not any(isinstance(move, Train) for move in arm.moves):
+    if not arm.trainings:
         raise InputError('no move trains: give it one, such as "train 1"')
     for number, (move, text) in enumerate(zip(arm.moves, arm.texts, strict=True)):
         if isinstance(move, Begin) and number:
             raise InputError(f"move {text!r}: only the first can be `begin`")
-        if isinstance(move, Begin) and move.like and move.like not in others:
-            raise InputError(
-                f"move {text!r}: no other arm {move.like!r}: {nearest(move.like, others)}"
-            )
-        if isinstance(move, Train) and move.on and move.on not in tasks:
-            raise InputError(f"move {text!r}: unknown task {move.on!r}: {nearest(move.on, tasks)}")
-        if isinstance(move, Grow):
-            pick(GROWTHS, move.step.operator, f"move {text!r}: operator")
-        if isinstance(move, Remake) and move.kind not in KINDS:
-            raise InputError(
-                f"move {text!r}: unknown kind {move.kind!r}: {nearest(move.kind, KINDS)}"
-            )
-        if isinstance(move, Prune):
-            pick(SCORES, move.score, f"move {text!r}: score")
+        try:
+            _check_names(move, tasks, others)
+        except InputError as error:
+            raise InputError(f"move {text!r}: {error}") from None
+
+
+def _check_names(move: Move, tasks: Sequence[str], others: Sequence[str]) -> None:
+    """Raise `InputError` where a move names what is not there."""
+    match move:
+        case Begin() if move.like:
+            pick(dict.fromkeys(others), move.like, "other arm")
+        case Train() if move.on:
+            pick(dict.fromkeys(tasks), move.on, "task")
+        case Grow():
+            pick(GROWTHS, move.step.operator, "operator")
+        case Remake():
+            pick(dict.fromkeys(KINDS), move.kind, "kind")
+        case Prune():
+            pick(SCORES, move.score, "score")
             if move.score in NEEDS_TALLY:
-                raise InputError(f"move {text!r}: {move.score} adds up a training: use another")
+                raise InputError(f"{move.score} adds up a whole training: use another score")
 
 
 def differing_factors(one: Arm, other: Arm) -> frozenset[str]:
@@ -91,9 +101,7 @@ def differing_factors(one: Arm, other: Arm) -> frozenset[str]:
     for tag, low, high, start, end in SequenceMatcher(None, mine, theirs, False).get_opcodes():
         if tag != "equal":
             found |= _apart(one.moves[low:high], other.moves[start:end])
-    if sum(isinstance(m, Train) for m in one.moves) != sum(
-        isinstance(m, Train) for m in other.moves
-    ):
+    if one.trainings != other.trainings:
         found.add("strategy")
     return frozenset(found)
 
@@ -117,10 +125,6 @@ def _between(mine: Move, theirs: Move) -> frozenset[str]:
             return frozenset({"initialisation"})
     if isinstance(mine, Train) and isinstance(theirs, Train):
         data = {"data"} if mine.on != theirs.on else set()
-        same_way = (mine.settings, mine.state, mine.by) == (
-            theirs.settings,
-            theirs.state,
-            theirs.by,
-        )
-        return frozenset(data if same_way else {*data, "strategy"})
+        ways = [(move.settings, move.state, move.by) for move in (mine, theirs)]
+        return frozenset(data if ways[0] == ways[1] else {*data, "strategy"})
     return factors_of(mine) | factors_of(theirs)
