@@ -18,6 +18,7 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,7 @@ def power_rates(
     }
 
 
+@cache
 def spread_of(noise: Noise) -> float:
     """The standard deviation of a pair's difference, on a grid of both arms' normal draws."""
     z = np.linspace(-7.5, 7.5, 1501)
@@ -365,7 +367,7 @@ def _tables(found: dict[str, Any]) -> str:
         ),
         "",
         f"How often 95 % intervals of one contrast hold the truth; * where that is not {near}.",
-        "The t interval is the one that verdicts print; where arms are alike it errs by being wide.",
+        "The t interval is what verdicts print; where arms are alike it errs by being too wide.",
         "",
         "| noise | seeds | t | bootstrap-t |",
         "|---|---|---|---|",
@@ -374,9 +376,9 @@ def _tables(found: dict[str, Any]) -> str:
             for r in found["coverage"]
         ),
         "",
-        "Some arms lie the margin apart and some nowhere, normal noise: studies that claim anything",
-        "untrue, be it a difference or that there is none; how many would if the two kinds of claim",
-        "were corrected each by itself; and how many of the true equals are found to be.",
+        "Some arms lie the margin apart and some nowhere, normal noise: studies that claim",
+        "anything untrue, be it a difference or that there is none; how many would if the two",
+        "kinds of claim were corrected each by itself; and how many true equals are found to be.",
         "",
         "| margin, standard errors | seeds | contrasts | untrue | untrue if apart | equals found |",
         "|---|---|---|---|---|---|",

@@ -24,7 +24,7 @@ MEASURES = ("cost_to_target", "test_accuracy", "val_loss")
 
 def test_a_plain_line_asks_for_the_end_of_the_last_training() -> None:
     line = "ages: pruned > untouched in cost_to_target"
-    assert PLAIN == Contrast("ages", line, "pruned", "untouched", "more", "cost_to_target")
+    assert Contrast("ages", line, "pruned", "untouched", "more", "cost_to_target") == PLAIN
     assert (PLAIN.moment, PLAIN.training, PLAIN.margin, PLAIN.is_unequal) == (1.0, -1, 0.0, False)
 
 
@@ -70,7 +70,8 @@ def test_a_line_without_a_margin_has_the_studys() -> None:
         ("c: a > b in m within inf", "within 'inf'"),
         ("c: a > b in m within nan", "within 'nan'"),
         ("c: a > b in m at 2", "at '2': after 'at' stands a moment from 0 to 1"),
-        ("c: a > b in m at unequl cost", "at 'unequl': .* or 'at unequal cost'"),
+        ("c: a > b in m at unequl cost", "'at unequl cost': did you mean 'at unequal cost'"),
+        ("c: a > b in m at end", "at 'end': .* or 'at unequal cost'"),
         ("c: a > b in m of 1.5", "of '1.5': after 'of' stands the number of a training"),
         ("c: a > b in m at 1 at 0", "'at' stands there twice"),
         ("c: a > b in m factors strategie", "unknown factor 'strategie': did you mean 'strategy'?"),

@@ -22,11 +22,11 @@ def words_of(found: Mapping[str, Any], level: float) -> str:
     interval = (
         ""
         if effect["low"] is None
-        else f" [{effect['low']:+.{digits}f}, {effect['high']:+.{digits}f}]"
+        else f" [{_signed(effect['low'], digits)}, {_signed(effect['high'], digits)}]"
     )
     p = "" if found["p_holm"] is None else f", Holm p {_probability(found['p_holm'])}"
     return (
-        f"{seen}: {effect['mean']:+.{digits}f}{interval}, n = {n}{p}: "
+        f"{seen}: {_signed(effect['mean'], digits)}{interval}, n = {n}{p}: "
         f"{_judged(found, level)}{_limits(found)}"
     )
 
@@ -71,6 +71,11 @@ def _digits(effect: Mapping[str, Any]) -> int:
     half = 0.0 if effect["low"] is None else (effect["high"] - effect["low"]) / 2
     size = half or abs(effect["mean"])
     return min(MOST_DIGITS, max(0, 1 - math.floor(math.log10(size)))) if size else 2
+
+
+def _signed(value: float, digits: int) -> str:
+    """With its sign; what rounds to zero has that of no rounding error."""
+    return f"{round(value, digits) + 0.0:+.{digits}f}"
 
 
 def _probability(p: float) -> str:
