@@ -240,3 +240,17 @@ WORDS: dict[str, tuple[Values, str]] = {
 def test_the_words_are_one_plain_sentence(words: str) -> None:
     ours, clauses = WORDS[words]
     assert finding(ours, PRUNED, clauses).to_dict()["words"] == words
+
+
+@pytest.mark.parametrize(
+    ("size", "numbers"),
+    [
+        (1e-9, "grown had 1.5e-09 epochs where pruned had 3.5e-09: -2e-09 ["),
+        (1.0, "grown had 1.5 epochs where pruned had 3.5: -2.0 ["),
+        (1e9, "grown had 1.5e+09 epochs where pruned had 3.5e+09: -2e+09 ["),
+    ],
+)
+def test_numbers_of_any_size_can_be_read(size: float, numbers: str) -> None:
+    """Gradient norms are small, traces of Hessians large."""
+    found = finding([size, 2 * size, 1.5 * size], [4 * size, 3 * size, 3.5 * size])
+    assert numbers in found.to_dict()["words"]
