@@ -6,8 +6,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from new_unit_networks import dense_net
 from slow_landscape import case
-from strategies import SEEDS, random_batch
+from strategies import random_batch
 from test_grow import BIRTHS, SMALL, lived_in, sprout_of
 from torch import Tensor, nn
 
@@ -83,10 +84,7 @@ def test_swapped_units_have_the_barrier_of_their_mean() -> None:
     first layer and of the second is 0 half way, where the logits are the biases, and the loss is
     known.
     """
-    given_case = case("linear")
-    architecture, images = given_case.architecture, given_case.samples.images
-    from new_unit_networks import dense_net
-
+    images = case("linear").samples.images
     architecture = dense_net("tanh", hidden=2, inputs=5)
     generator = torch.Generator().manual_seed(0)
     first = {
@@ -149,7 +147,7 @@ def slow_statistics(
 
 @pytest.mark.parametrize("samples", [7, 12])
 def test_statistics_are_torchs(samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With `momentum=None`, over batches of nearly one size; weights stay, old ones do not count."""
+    """With `momentum=None`, over batches of nearly one size; what was there does not count."""
     monkeypatch.setattr("recursive_lth.study.panel.batch_statistics.BATCH", 5)
     given_case = case("resnet-8")
     images = random_batch(given_case.architecture, samples, 1)

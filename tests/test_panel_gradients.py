@@ -22,9 +22,7 @@ def births_of(masks: dict[str, Tensor], seed: int) -> dict[str, Tensor]:
     """A generation of 0, 1 or 4 for every weight."""
     generator = torch.Generator().manual_seed(seed)
     choices = torch.tensor([0, 1, 4], dtype=torch.int16)
-    return {
-        n: choices[torch.randint(0, 3, m.shape, generator=generator)] for n, m in masks.items()
-    }
+    return {n: choices[torch.randint(0, 3, m.shape, generator=generator)] for n, m in masks.items()}
 
 
 @pytest.mark.parametrize("training", [False, True])

@@ -19,9 +19,7 @@ def moved(ticket: Ticket, how_far: float, seed: int) -> Ticket:
     """The ticket after its remaining weights have moved at random."""
     generator = torch.Generator().manual_seed(seed)
     weights = {
-        n: t + how_far * torch.randn(t.shape, generator=generator)
-        if n in ticket.masks
-        else t
+        n: t + how_far * torch.randn(t.shape, generator=generator) if n in ticket.masks else t
         for n, t in ticket.weights.items()
     }
     return replace(ticket, weights=masking.apply(weights, ticket.masks))

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.func import grad, vmap
 
-from recursive_lth.architecture.network import network
+from recursive_lth.architecture.network import Weights, network
 from recursive_lth.study.panel.landscape import Landscape
 
 ROWS = 2**26  # entries of the gradients of samples that are held at once
@@ -20,26 +20,32 @@ def tangent_kernel(around: Landscape, *, most: int = ROWS) -> Tensor:
     Costs n * classes backward passes of one sample; where the gradients of all samples have more
     than `most` entries they are made in blocks, and each block again for every block before it.
     """
-    images, classes = around.samples.images.to(around.point.dtype), around.architecture.classes
-    run = network(around.architecture)
+    count = len(around.samples)
     size = max(1, most // len(around.point))
-    blocks = [slice(i, i + size) for i in range(0, len(images), size)]
-    total = torch.zeros(len(images), len(images), dtype=torch.float64)
-    for number in range(classes):
-
-        def logit(vector: Tensor, image: Tensor, number: int = number) -> Tensor:
-            return run(around.tensors(vector), image[None])[0][0, number]
-
-        slopes = vmap(grad(logit), in_dims=(None, 0))
+    blocks = [slice(i, i + size) for i in range(0, count, size)]
+    total = around.point.new_zeros(count, count, dtype=torch.float64)
+    for logit in range(around.architecture.classes):
         for i, block in enumerate(blocks):
-            rows = (slopes(around.point, images[block]) * around.is_live).double()
-            total[block, block] += (rows @ rows.T).cpu()
-            for other in blocks[:i]:
-                theirs = (slopes(around.point, images[other]) * around.is_live).double()
-                across = (rows @ theirs.T).cpu()
-                total[block, other] += across
-                total[other, block] += across.T
-    return total / classes
+            rows = _slopes(around, logit, block)
+            for other in blocks[: i + 1]:
+                others = rows if other == block else _slopes(around, logit, other)
+                products = [one @ two.T for one, two in zip(rows, others, strict=True)]
+                total[block, other] += torch.stack(products).sum(0)
+    return (total.tril() + total.tril(-1).T).cpu() / around.architecture.classes
+
+
+def _slopes(around: Landscape, logit: int, block: slice) -> list[Tensor]:
+    """For each tensor that learns the gradients of one logit, (samples, entries), float64."""
+    run, tensors = network(around.architecture), around.tensors(around.point)
+    live = {name: tensors[name] for name in around.architecture.trainable}
+    masks = around.tensors(around.is_live)
+
+    def value(weights: Weights, image: Tensor) -> Tensor:
+        return run(around.fixed | weights, image[None])[0][0, logit]
+
+    images = around.samples.images[block].to(around.point.dtype)
+    found = vmap(grad(value), in_dims=(None, 0))(live, images)
+    return [(found[name] * masks[name]).flatten(1).double() for name in live]
 
 
 def kernel_trace(kernel: Tensor) -> float:
