@@ -28,7 +28,7 @@ from recursive_lth.study.panel.batch_statistics import reestimated
 from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.evaluate import evaluate, logits_of
-from recursive_lth.training.split import Samples
+from recursive_lth.training.samples import Samples
 
 ENDS = st.tuples(st.floats(0, 5), st.floats(0, 5))
 pytestmark = pytest.mark.usefixtures("few_ascents")

@@ -17,7 +17,7 @@ from recursive_lth.study.panel.confidence import (
     temperature,
 )
 from recursive_lth.training.evaluate import evaluate
-from recursive_lth.training.split import Samples
+from recursive_lth.training.samples import Samples
 
 
 def drawn(seed: int, samples: int = 60) -> tuple[Tensor, Tensor]:
