@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from recursive_lth.config import (
         Experiment,
         GrowthStep,
+        StudyExperiment,
         TicketExperiment,
         TuningExperiment,
     )
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from recursive_lth.shelf import (
         load_experiment,
         load_space,
+        load_study_experiment,
         load_ticket_experiment,
         load_tuning_experiment,
     )
@@ -38,6 +40,7 @@ _HOMES = {
     "InputError": "errors",
     "Past": "search.policies.past",
     "Proposal": "search.policies.past",
+    "StudyExperiment": "config",
     "Ticket": "ticket.ticket",
     "TicketExperiment": "config",
     "TuningExperiment": "config",
@@ -45,12 +48,14 @@ _HOMES = {
     "grow": "api",
     "load_experiment": "shelf",
     "load_space": "shelf",
+    "load_study_experiment": "shelf",
     "load_ticket": "ticket.ticket",
     "load_ticket_experiment": "shelf",
     "load_tuning_experiment": "shelf",
     "merge_norms": "pruning.merge",
     "prune": "api",
     "run_folder": "api",
+    "study": "api",
     "ticket_from_module": "ticket.from_module",
     "tune": "api",
 }
@@ -63,6 +68,7 @@ __all__ = [
     "InputError",
     "Past",
     "Proposal",
+    "StudyExperiment",
     "Ticket",
     "TicketExperiment",
     "TuningExperiment",
@@ -71,12 +77,14 @@ __all__ = [
     "grow",
     "load_experiment",
     "load_space",
+    "load_study_experiment",
     "load_ticket",
     "load_ticket_experiment",
     "load_tuning_experiment",
     "merge_norms",
     "prune",
     "run_folder",
+    "study",
     "ticket_from_module",
     "tune",
 ]

@@ -4,9 +4,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from recursive_lth.config import AnyExperiment, Experiment, TicketExperiment, TuningExperiment
+from recursive_lth.config import (
+    AnyExperiment,
+    Experiment,
+    StudyExperiment,
+    TicketExperiment,
+    TuningExperiment,
+)
 from recursive_lth.lottery import run as tickets
 from recursive_lth.report.page import write_report
+from recursive_lth.report.study_page import write_study_report
 from recursive_lth.report.tickets_page import write_tickets_report
 from recursive_lth.report.tuning_page import write_tuning_report
 from recursive_lth.running.progress import Watch
@@ -15,6 +22,7 @@ from recursive_lth.search import run
 from recursive_lth.search.generation import Generation
 from recursive_lth.search.policies.catalogue import with_policy
 from recursive_lth.search.policies.past import Policy
+from recursive_lth.study import run as studies
 from recursive_lth.tuning import run as tuning
 
 
@@ -78,6 +86,33 @@ def prune(
         watch=watch,
     )
     _report(run_folder(experiment, out), write_tickets_report)
+
+
+def study(
+    experiment: StudyExperiment,
+    *,
+    data_dir: Path | None = None,
+    out: Path = Path("runs"),
+    device: str = "auto",
+    resume: Literal["auto", "never", "must"] = "auto",
+    workers: str = "1",
+    watch: Watch | None = None,
+) -> Iterator[dict[str, Any]]:
+    """What a study reads, a line for each moment; its verdicts and report are written at the end.
+
+    `resume`, `workers` and `watch` as for `grow`. Raises `InputError` too where the arms of a
+    contrast are not held against each other fairly.
+    """
+    yield from studies.study(
+        experiment,
+        data_dir=data_dir,
+        out=out,
+        device=device,
+        resume=resume,
+        workers=workers,
+        watch=watch,
+    )
+    _report(run_folder(experiment, out), write_study_report)
 
 
 def tune(

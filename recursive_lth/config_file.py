@@ -16,6 +16,7 @@ from recursive_lth.config import (
     Arm,
     Experiment,
     Space,
+    StudyExperiment,
     TicketExperiment,
     TuningExperiment,
     nearest,
@@ -84,10 +85,17 @@ def ticket_experiment_from(data: Mapping[str, Any]) -> TicketExperiment:
     return experiment
 
 
+def study_experiment_from(data: Mapping[str, Any]) -> StudyExperiment:
+    """The experiment of `study` that plain TOML values describe."""
+    return build(StudyExperiment, checked_values(data, "study"), "")
+
+
 def any_experiment_from(data: Mapping[str, Any]) -> AnyExperiment:
-    """The experiment of either command."""
+    """The experiment of `grow`, `prune` or `study`."""
     if data.get("command") == "prune":
         return ticket_experiment_from(data)
+    if data.get("command") == "study":
+        return study_experiment_from(data)
     return experiment_from(data)
 
 

@@ -10,6 +10,7 @@ from recursive_lth.config import (
     AnyExperiment,
     Experiment,
     Space,
+    StudyExperiment,
     TicketExperiment,
     TuningExperiment,
     nearest,
@@ -22,6 +23,7 @@ from recursive_lth.config_file import (
     plain,
     read_toml,
     space_from,
+    study_experiment_from,
     ticket_experiment_from,
 )
 from recursive_lth.errors import InputError
@@ -119,6 +121,17 @@ def load_ticket_experiment(name: str | Path, settings: Iterable[str] = ()) -> Ti
     path, data = _read(name)
     _named(path, ticket_experiment_from, data)
     return ticket_experiment_from(override(data, settings))
+
+
+def load_study_experiment(name: str | Path, settings: Iterable[str] = ()) -> StudyExperiment:
+    """As `load_experiment`, for an experiment of `study`.
+
+    >>> load_study_experiment("study_digits", ["study.seeds=3"]).study.seeds
+    3
+    """
+    path, data = _read(name)
+    _named(path, study_experiment_from, data)
+    return study_experiment_from(override(data, settings))
 
 
 def in_space_file(experiment: Experiment, message: str) -> str:

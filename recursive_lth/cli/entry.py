@@ -12,7 +12,7 @@ from cyclopts import App
 from cyclopts.exceptions import CycloptsError
 
 from recursive_lth import __version__
-from recursive_lth.cli import compare, evaluate, grow, prune, report, show, tune, worker
+from recursive_lth.cli import compare, evaluate, grow, prune, report, show, study, tune, worker
 from recursive_lth.cli import list as listing
 from recursive_lth.cli import signal as signals
 from recursive_lth.errors import DamagedFileError, InputError
@@ -36,6 +36,7 @@ app = App(
 app.command(grow.grow, name="grow", help_epilogue=grow.EXAMPLES, sort_key=1)
 app.command(prune.prune, name="prune", help_epilogue=prune.EXAMPLES, sort_key=1)
 app.command(signals.signal, name="signal", help_epilogue=signals.EXAMPLES, sort_key=1)
+app.command(study.study, name="study", help_epilogue=study.EXAMPLES, sort_key=1)
 app.command(tune.tune, name="tune", help_epilogue=tune.EXAMPLES, sort_key=1)
 app.command(worker.worker, name="worker", help_epilogue=worker.EXAMPLES, sort_key=1)
 app.command(listing.list_all, name="list", help_epilogue=listing.EXAMPLES, sort_key=2)
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     is_debug = bool(bound.arguments.get("debug"))
     advice = (
         "; the same command goes on from what is saved"
-        if command in (grow.grow, prune.prune, signals.signal, tune.tune, worker.worker)
+        if command in (grow.grow, prune.prune, signals.signal, study.study, tune.tune, worker.worker)
         else ""
     )
     with _terminable():

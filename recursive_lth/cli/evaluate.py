@@ -1,6 +1,6 @@
 """`recursive-lth evaluate`: what a ticket is worth on the test split, and what it costs."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import groupby
 from math import isfinite
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from recursive_lth.cli import options, screen
-from recursive_lth.config import Data, Experiment
+from recursive_lth.config import Data, Experiment, StudyExperiment
 from recursive_lth.config_file import any_experiment_from, arms_of, read_toml
 from recursive_lth.errors import InputError
 from recursive_lth.report.latency import latency_table
@@ -58,17 +58,16 @@ def evaluate(
     from recursive_lth.training.device import choose
     from recursive_lth.training.evaluate import evaluate as measure
     from recursive_lth.training.latency import latencies
-    from recursive_lth.training.split import of_classes, split
+    from recursive_lth.training.split import chosen, split
 
     if batch_size < 1:
         raise InputError(f"--batch-size must be at least 1, got {batch_size}")
     found = load_ticket(ticket)
     config, seed = (Data(name=data), 0) if data else _data_of_run(ticket, found)
     dataset = datasets.load(config.name, data_dir)
-    dataset = of_classes(dataset, config.classes) if config.classes else dataset
-    _check_fit(found, dataset)
+    _check_fit(found, chosen(dataset, config))
     place = choose(device)
-    samples = split(dataset, replace(config, classes=()), seed, place).test
+    samples = split(dataset, config, seed, place).test
     images = samples.images
     result = asdict(measure(found.architecture, found.readable(), samples))
     numbers: dict[str, Any] = {
@@ -108,6 +107,8 @@ def _data_of_run(ticket: Path, found: "Ticket") -> tuple[Data, int]:
     if isinstance(experiment, Experiment):
         return experiment.data, experiment.seed
     made = found.provenance or {}
+    if isinstance(experiment, StudyExperiment):
+        return experiment.data, int(made["seed"])
     return arms_of(experiment)[made["arm"]].data, experiment.seed + int(made["replicate"])
 
 

@@ -16,6 +16,7 @@ from recursive_lth.report.tickets_table import name_variant
 if TYPE_CHECKING:
     from recursive_lth.lottery.progress import LevelProgress
     from recursive_lth.running.progress import Progress as Place
+    from recursive_lth.study.progress import StudyProgress
     from recursive_lth.tuning.progress import TuneProgress
 
 VERBS = {
@@ -133,6 +134,22 @@ def describe_tuning(place: "TuneProgress") -> str:
     return f"{told}  trial {place.trial}{run}  {describe(place.inner)}"
 
 
+def describe_study(place: "StudyProgress") -> str:
+    """Where a study is, in one line: seed, arm and training, or that the panel is read."""
+    if not place.arm:
+        return "beginning"
+    accuracy = "" if place.val_accuracy is None else f"  {percent(place.val_accuracy)}"
+    doing = "reading the panel" if place.phase == "panel" else "training"
+    return (
+        f"{doing}  seed {place.seed}  {place.arm}  training {place.training}{accuracy}  "
+        f"{count(place.remaining_weights)} weights"
+    )
+
+
+def _study_part(place: "StudyProgress") -> tuple[Any, ...]:
+    return (place.phase, place.seed, place.arm) if place.arm else ()
+
+
 def _tuning_part(place: "TuneProgress") -> tuple[Any, ...]:
     is_told = place.inner is None or place.inner.phase in VERBS
     return (place.finished, place.trial, place.run) if is_told else ()
@@ -150,3 +167,4 @@ def _level_part(place: "LevelProgress") -> tuple[Any, ...]:
 GROW = Words(describe, _generation_part)
 PRUNE = Words(describe_level, _level_part)
 TUNE = Words(describe_tuning, _tuning_part)
+STUDY = Words(describe_study, _study_part)

@@ -5,13 +5,15 @@ module that holds them. `config_file` turns all this into TOML and back.
 """
 
 from recursive_lth.config.checks import nearest, pick
-from recursive_lth.config.experiment import FORMAT, AnyExperiment, Experiment, TicketExperiment
+from recursive_lth.config.experiment import FORMAT, Experiment, TicketExperiment
 from recursive_lth.config.growth import Acceptance, Budget, Growth, GrowthStep, Space
 from recursive_lth.config.pruning import Pruning, moment_step
 from recursive_lth.config.study import Study, StudyArm, StudyExperiment, Task
 from recursive_lth.config.tickets import Arm, Supermask, Tickets, Transfer
 from recursive_lth.config.training import Data, Start, Training
 from recursive_lth.config.tuning import NamedSpace, Parameter, Tune, TuningExperiment
+
+AnyExperiment = Experiment | TicketExperiment | StudyExperiment  # of a run that trains by itself
 
 __all__ = [
     "FORMAT",

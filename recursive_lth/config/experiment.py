@@ -83,9 +83,6 @@ class TicketExperiment:
         return f"{self.name}-{self.digest[:12]}"
 
 
-AnyExperiment = Experiment | TicketExperiment
-
-
 def check_name(name: str, seed: int) -> None:
     """Raise `InputError` where a name cannot be a folder's, or a seed is out of range."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):

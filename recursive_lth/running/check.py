@@ -7,7 +7,7 @@ from recursive_lth.architecture.basis import BASES
 from recursive_lth.architecture.cost import size
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.zoo import ARCHITECTURES
-from recursive_lth.config import AnyExperiment, Pruning, pick
+from recursive_lth.config import AnyExperiment, Pruning, StudyExperiment, pick
 from recursive_lth.errors import InputError
 from recursive_lth.growth.fresh import SCHEMES
 from recursive_lth.pruning.distribution import least_of
@@ -27,10 +27,13 @@ def check_names(experiment: AnyExperiment, more: Wanted) -> None:
         (SCHEMES, experiment.start.initialisation, "start.initialisation"),
         (OPTIMIZERS, experiment.training.optimizer, "training.optimizer"),
         (SCHEDULES, experiment.training.schedule, "training.schedule"),
-        (SCORES, experiment.pruning.score, "pruning.score"),
-        (SCOPES, experiment.pruning.scope, "pruning.scope"),
-        (BASES, experiment.pruning.basis, "pruning.basis"),
     ]
+    if not isinstance(experiment, StudyExperiment):
+        wanted += [
+            (SCORES, experiment.pruning.score, "pruning.score"),
+            (SCOPES, experiment.pruning.scope, "pruning.scope"),
+            (BASES, experiment.pruning.basis, "pruning.basis"),
+        ]
     for registry, name, what in wanted + more:
         pick(registry, name, what)
 

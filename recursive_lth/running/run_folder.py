@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
-from recursive_lth.config import AnyExperiment, Experiment, TicketExperiment
+from recursive_lth.config import AnyExperiment, Experiment, StudyExperiment, TicketExperiment
 from recursive_lth.config_file import experiment_to_toml
 from recursive_lth.errors import DamagedFileError, InputError
 from recursive_lth.files import (
@@ -22,7 +22,11 @@ from recursive_lth.files import (
 
 Resume = Literal["auto", "never", "must"]
 LINES: Mapping[type, str] = MappingProxyType(
-    {Experiment: "lineage.jsonl", TicketExperiment: "levels.jsonl"}
+    {
+        Experiment: "lineage.jsonl",
+        TicketExperiment: "levels.jsonl",
+        StudyExperiment: "readings.jsonl",
+    }
 )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from recursive_lth import seeds
 from recursive_lth.architecture.cost import training_cost
 from recursive_lth.config import Data, StudyExperiment, Training
+from recursive_lth.errors import InputError
 from recursive_lth.growth.birth import Batch
 from recursive_lth.growth.compound import grow_any
 from recursive_lth.growth.fresh import fresh
@@ -17,7 +19,7 @@ from recursive_lth.pruning.cut import cut
 from recursive_lth.pruning.rewind import rewind
 from recursive_lth.running.evidence import gather
 from recursive_lth.running.job import Bench, Kept
-from recursive_lth.running.start import first_ticket
+from recursive_lth.running.start import FILE, first_ticket
 from recursive_lth.study.arms import Arm
 from recursive_lth.study.moves import (
     Begin,
@@ -32,7 +34,7 @@ from recursive_lth.study.moves import (
 )
 from recursive_lth.study.remakes import remake
 from recursive_lth.ticket.moments import State
-from recursive_lth.ticket.ticket import Ticket
+from recursive_lth.ticket.ticket import Ticket, load_ticket
 from recursive_lth.training.loop import steps_in
 from recursive_lth.training.shrink import shrink_perturb
 
@@ -141,6 +143,8 @@ def _first(ground: Ground, arm: Arm, like: Mapping[str, Ticket]) -> Ticket:
     experiment, parts = ground.experiment, ground.bench.split
     begin, generator = arm.begin, seeds.generator(ground.experiment.seed, "initialise")
     start = begin.start(experiment.start) if begin else experiment.start
+    if start.architecture.endswith(FILE) and start.weights == "own":
+        return _as_saved(start.architecture)
     if begin is None or not begin.like:
         return first_ticket(start, parts.sample_shape, parts.classes, generator)
     shape = like[begin.like]
@@ -148,6 +152,16 @@ def _first(ground: Ground, arm: Arm, like: Mapping[str, Ticket]) -> Ticket:
     births = {name: torch.zeros_like(born) for name, born in shape.births.items()}
     masked = {n: t * shape.masks[n] if n in shape.masks else t for n, t in values.items()}
     return Ticket(shape.architecture, masked, values, shape.masks, births)
+
+
+def _as_saved(path: str) -> Ticket:
+    """A saved ticket with its births and rewind values, in float32."""
+    found = load_ticket(Path(path))
+    if not found.is_plain:
+        raise InputError(f"{path} holds no plain weights: save a ticket of its module()")
+    weights = {name: tensor.float() for name, tensor in found.weights.items()}
+    values = {name: tensor.float() for name, tensor in found.rewind.items()}
+    return replace(found, weights=weights, rewind=values, parent="", provenance=None)
 
 
 def _moved(ground: Ground, stand: Stand, move: Move) -> Stand:

@@ -1,0 +1,179 @@
+"""`recursive-lth study`: a network, a run or arms of an experiment under the panel."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from recursive_lth import shelf
+from recursive_lth.cli import options, screen
+from recursive_lth.cli.progress import STUDY, following
+from recursive_lth.cli.runs import find_run
+from recursive_lth.cli.show import print_study, study_as_json
+from recursive_lth.config import StudyExperiment
+from recursive_lth.config_file import (
+    experiment_to_toml,
+    override,
+    plain,
+    read_toml,
+    study_experiment_from,
+)
+from recursive_lth.errors import InputError
+from recursive_lth.report.quantities import count, duration, operations, percent
+from recursive_lth.report.study_record import read_study
+from recursive_lth.report.table import Table
+
+EXAMPLES = """Examples:
+  recursive-lth study                                  # digits: what ages a network, what does not
+  recursive-lth study juvenile_factors_mnist --workers 2 --data-dir ~/data
+  recursive-lth study juvenile_factors_mnist --plan    # arms, cost and power; nothing runs
+  recursive-lth study grow_digits                      # the panel along a run's lineage
+  recursive-lth study runs/grow_digits-*/tickets/TICKET.safetensors --panel all
+"""
+Subject = Annotated[
+    str,
+    Parameter(
+        help="An experiment of `study` (a name or a file .toml), a run of `grow` (its folder, or how "
+        "its name in --out begins), or a ticket's file."
+    ),
+]
+Panel = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--panel", negative=(), consume_multiple=False,
+        help="A measure to read, besides none: default, all, or a name of `list`; repeatable.",
+    ),
+]  # fmt: skip
+Seeds = Annotated[int | None, Parameter(name="--seeds", help="How many seeds each arm has.")]
+Plan = Annotated[
+    bool, Parameter(name="--plan", negative=(), help="Print arms, cost and power; run nothing.")
+]
+
+
+def study(
+    subject: Subject = "study_digits",
+    /,
+    *,
+    panel: Panel = None,
+    seeds: Seeds = None,
+    seed: options.Seed = None,
+    data: options.DataName = None,
+    data_dir: options.DataDir = None,
+    out: options.Out = Path("runs"),
+    device: options.Device = "auto",
+    engine: options.Engine = None,
+    precision: options.Precision = None,
+    settings: options.Settings = None,
+    resume: options.Resume = "auto",
+    workers: options.Workers = "1",
+    plan: Plan = False,
+    dry_run: options.DryRun = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Measure what keeps networks young: a panel of measures, arms in contrast, and verdicts.
+
+    The same command goes on where it was stopped; a finished study is shown, not run again.
+    """
+    given = {
+        "study.panel": panel,
+        "study.seeds": seeds,
+        "training.engine": engine,
+        "training.precision": precision,
+        "data.name": data,
+        "seed": seed,
+    }
+    chosen = _experiment(subject, [*(settings or []), *options.as_settings(given)], data, out)
+    if plan or dry_run:
+        _print_plan(chosen, data_dir, out, json)
+        return
+    from recursive_lth import api
+
+    with following(screen.console(stderr=True), is_quiet=quiet, words=STUDY) as (watch, say):
+        for line in api.study(
+            chosen,
+            data_dir=data_dir,
+            out=out,
+            device=device,
+            resume=resume,
+            workers=workers,
+            watch=watch,
+        ):
+            say(_found(line))
+    record = read_study(api.run_folder(chosen, out))
+    if json:
+        screen.print_json(study_as_json(record))
+        return
+    console = screen.console()
+    print_study(console, record)
+    console.print(f"readings {record.folder / 'readings.jsonl'}")
+    console.print(f"report   {record.folder / 'report.html'}")
+
+
+def _experiment(
+    subject: str, settings: list[str], data: str | None, out: Path
+) -> StudyExperiment:
+    """What is to be studied, with the settings laid over."""
+    if subject.endswith(shelf.SUFFIX) or subject in shelf.names("experiment"):
+        return shelf.load_study_experiment(subject, settings)
+    from recursive_lth.study.subjects import study_of_run, study_of_ticket
+
+    if subject.endswith(".safetensors"):
+        found = study_of_ticket(Path(subject), data=data)
+    else:
+        folder = find_run(subject, out)
+        written = read_toml(folder / "experiment.toml")
+        if written.get("command") == "study":
+            return study_experiment_from(override(written, settings))
+        found = study_of_run(folder)
+    if data is not None and subject.endswith(".safetensors") is False:
+        raise InputError("a run is studied on its own data: leave out --data")
+    return study_experiment_from(override(plain(found), settings))
+
+
+def _found(line: dict[str, Any]) -> str:
+    """One line about a moment that was read."""
+    when = {0: "before", 1: "after"}.get(line["moment"], f"at {line['moment']:g} of")
+    seen = "  diverged" if line["is_diverged"] else ""
+    return (
+        f"seed {line['seed']}  {line['arm']}  {when} training {line['training']}: "
+        f"{count(line['remaining_weights'])} weights, {len(line['values'])} measures{seen}"
+    )
+
+
+def _print_plan(
+    experiment: StudyExperiment, data_dir: Path | None, out: Path, as_json: bool
+) -> None:
+    """Print arms, cost and power; with --json the resolved experiment too."""
+    from recursive_lth import api
+    from recursive_lth.running.supply import Supply
+    from recursive_lth.study.power import plan_power
+    from recursive_lth.study.run import planned
+    from recursive_lth.training.device import choose
+
+    found = planned(experiment, Supply(data_dir, choose("cpu"))).to_dict()
+    contrasts, seeds = len(experiment.study.contrasts), experiment.study.seeds
+    power = plan_power(seeds, contrasts, level=experiment.study.level) if contrasts else None
+    folder, text = api.run_folder(experiment, out), experiment_to_toml(experiment)
+    if as_json:
+        document = {"folder": str(folder), "experiment": tomllib.loads(text), "plan": found}
+        screen.print_json(document | {"power": power.to_dict() if power else None})
+        return
+    print(text)
+    rows = [
+        [name, f"{arm['cost']:.2f}", operations(arm["multiply_adds"]), count(arm["weights"]),
+         percent(arm["density"], digits=1), str(arm["depth"]), " + ".join(map(str, arm["steps"]))]
+        for name, arm in found["arms"].items()
+    ]  # fmt: skip
+    console = screen.console()
+    heads = ["arm", "epochs", "multiply-adds", "weights", "density", "depth", "steps"]
+    screen.print_table(console, "arms, each seed", Table(heads, rows))
+    print(
+        f"# {seeds} seeds, {operations(found['multiply_adds'])} multiply-adds in all, of which "
+        f"{operations(found['probing_multiply_adds'])} by measures that train"
+    )
+    for sentence in power.words() if power else ():
+        print(f"# {sentence}")
+    print(f"# folder {folder}")

@@ -1,0 +1,222 @@
+"""What a study will cost before it runs: every arm played without training, and what is refused."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from recursive_lth.architecture.cost import cost, training_cost
+from recursive_lth.architecture.graph import Architecture
+from recursive_lth.config import Data, StudyExperiment, Training
+from recursive_lth.errors import InputError
+from recursive_lth.running.clock import Clock
+from recursive_lth.running.job import Bench
+from recursive_lth.running.progress import Meter
+from recursive_lth.running.stages import Stages
+from recursive_lth.running.start import build
+from recursive_lth.running.supply import Supply
+from recursive_lth.study.arms import Arm, differing_factors
+from recursive_lth.study.contrasts import (
+    Contrast,
+    check_budget,
+    check_contrast,
+    check_factors,
+    check_reading,
+    parse_contrasts,
+)
+from recursive_lth.study.panel.measure import Measure
+from recursive_lth.study.play import Ground, Stand, Trained, play, pretend
+from recursive_lth.training.loop import steps_in
+
+FLOATS = 4  # bytes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one seed will take; every seed takes the same.
+
+    `epoch_cost` is the multiply-adds of an epoch of the dense start network; `trainings` those of
+    each arm, untrained. Trainings that arms share count once in `epochs` and `multiply_adds`.
+    """
+
+    architecture: Architecture
+    epoch_cost: int
+    stands: Mapping[str, Stand]
+    seeds: int
+    epochs: float  # passes through the data, of all seeds, arms and probes
+    multiply_adds: int  # likewise
+    probing: int  # of these, what the panel's probes train
+    bytes_of_a_seed: int
+
+    def budget(self, arm: str) -> int:
+        """The multiply-adds that an arm trains for on one seed."""
+        return self.stands[arm].spent
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `--plan` prints it."""
+        return {
+            "seeds": self.seeds,
+            "multiply_adds": self.multiply_adds,
+            "probing_multiply_adds": self.probing,
+            "epoch_multiply_adds": self.epoch_cost,
+            "arms": {name: self._arm(stand) for name, stand in self.stands.items()},
+        }
+
+    def _arm(self, stand: Stand) -> dict[str, Any]:
+        return {
+            "multiply_adds": stand.spent,
+            "cost": stand.spent / self.epoch_cost,
+            "weights": stand.ticket.cost.remaining_weights,
+            "density": stand.ticket.cost.density,
+            "depth": stand.ticket.architecture.depth,
+            "steps": [done.steps for done in stand.trainings],
+        }
+
+
+def plan_of(
+    experiment: StudyExperiment,
+    arms: Mapping[str, Arm],
+    panel: Mapping[str, Measure],
+    supply: Supply,
+) -> Plan:
+    """Play every arm of the first seed on untrained networks.
+
+    What a move leaves depends on counts alone, so that shapes, densities and budgets are those of
+    the run. Raises `InputError` naming the arm where a move or a task does not fit.
+    """
+    _check_tasks(experiment, supply)
+    own = supply.split(experiment.data, experiment.seed)
+    architecture = build(experiment.start, own.sample_shape, own.classes)
+    batch_size = min(experiment.training.batch_size, len(own.train))
+    samples = steps_in(1, len(own.train), batch_size) * batch_size
+    epoch_cost = training_cost(cost(architecture).multiply_adds, samples)
+    ground = Ground(experiment, _Benches(experiment, supply), epoch_cost)
+    stands: dict[str, Stand] = {}
+    for name, arm in arms.items():
+        finals = {other: stand.ticket for other, stand in stands.items()}
+        try:
+            stands[name] = play(ground, arm, pretend, finals)
+        except InputError as error:
+            raise InputError(f"arm {name}: {error}") from None
+    single = {_what(done): done for stand in stands.values() for done in stand.trainings}
+    probing = _probing(experiment, panel, stands, epoch_cost)
+    spent = sum(done.spent - done.spent_before for done in single.values())
+    epochs = sum(_epochs(ground, done) for done in single.values())
+    return Plan(
+        architecture,
+        epoch_cost,
+        stands,
+        experiment.study.seeds,
+        experiment.study.seeds * (epochs + probing / epoch_cost),
+        experiment.study.seeds * (spent + probing),
+        experiment.study.seeds * probing,
+        _bytes(experiment, supply),
+    )
+
+
+def contrasts_of(experiment: StudyExperiment) -> tuple[Contrast, ...]:
+    """The contrasts of a study."""
+    return parse_contrasts(experiment.study.contrasts)
+
+
+def check_contrasts(
+    experiment: StudyExperiment,
+    arms: Mapping[str, Arm],
+    panel: Mapping[str, Measure],
+    plan: Plan,
+) -> None:
+    """Raise `InputError` where a contrast would not say what it claims to."""
+    study = experiment.study
+    trainings = {name: arm.trainings for name, arm in arms.items()}
+    for contrast in contrasts_of(experiment):
+        check_contrast(contrast, arms, panel)
+        check_reading(contrast, study.moments, trainings, study.readings)
+        if not panel[contrast.measure].is_taken_at(contrast.moment):
+            raise InputError(
+                f"contrast {contrast.name!r}: {contrast.measure} says nothing at moment "
+                f"{contrast.moment:g}: compare it after a training, at 1"
+            )
+        check_factors(contrast, differing_factors(arms[contrast.arm], arms[contrast.rival]))
+        pair = (contrast.arm, contrast.rival)
+        a_step = max(done.spent - done.spent_before for name in pair
+                     for done in [_last_step(plan.stands[name])])  # fmt: skip
+        check_budget(contrast, plan.budget(contrast.arm), plan.budget(contrast.rival), a_step)
+
+
+def _last_step(stand: Stand) -> Trained:
+    """An arm's last training as if it took a single step."""
+    done = stand.trainings[-1]
+    return replace(done, spent=done.spent_before + (done.spent - done.spent_before) // done.steps)
+
+
+def digest_of_data(experiment: StudyExperiment, supply: Supply) -> str:
+    """One SHA-256 for the content of all data sets that a study uses."""
+    used = {data.name: data for data in _data_of(experiment)}
+    text = "".join(f"{name} {supply.whole(used[name]).digest}\n" for name in sorted(used))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _data_of(experiment: StudyExperiment) -> list[Data]:
+    """The study's own data and those of its tasks."""
+    return [experiment.data, *(task.of(experiment.data) for task in experiment.tasks)]
+
+
+def _check_tasks(experiment: StudyExperiment, supply: Supply) -> None:
+    """Raise `InputError` where the network cannot read a task's data."""
+    own = supply.dataset(experiment.data)
+    for task in experiment.tasks:
+        found = supply.dataset(task.of(experiment.data))
+        if found.sample_shape != own.sample_shape or found.classes > own.classes:
+            raise InputError(
+                f"task {task.name}: its samples are {found.sample_shape} in {found.classes} "
+                f"classes, the study's {own.sample_shape} in {own.classes}: choose other data, "
+                "classes or resize"
+            )
+        supply.split(task.of(experiment.data), experiment.seed)
+
+
+def _what(done: Trained) -> tuple[Any, ...]:
+    """What two trainings share iff they are one: untrained tickets tell them apart as trained."""
+    return done.before.digest, done.data, done.recipe, done.steps, done.number, done.move.state
+
+
+def _epochs(ground: Ground, done: Trained) -> float:
+    bench = ground.bench_of(done.data, done.recipe)
+    return done.steps / bench.per_epoch(done.recipe)
+
+
+def _probing(
+    experiment: StudyExperiment,
+    panel: Mapping[str, Measure],
+    stands: Mapping[str, Stand],
+    epoch_cost: int,
+) -> int:
+    """About what the probes of one seed train for: probes ask for multiply-adds, not steps."""
+    study = experiment.study
+    moments = sum(
+        measure.epochs for moment in study.moments for measure in panel.values()
+        if measure.is_taken_at(moment)
+    )  # fmt: skip
+    read = sum(1 if study.readings == "last" else len(s.trainings) for s in stands.values())
+    return round(moments * read * epoch_cost)
+
+
+def _bytes(experiment: StudyExperiment, supply: Supply) -> int:
+    """Of the images of all data that a seed trains on."""
+    whole = {data: supply.split(data, experiment.seed).train for data in _data_of(experiment)}
+    return sum(FLOATS * samples.images.numel() for samples in whole.values())
+
+
+class _Benches:
+    """Benches that nothing is trained on: they tell sizes, and give samples to scores."""
+
+    def __init__(self, experiment: StudyExperiment, supply: Supply) -> None:
+        self._experiment, self._supply = experiment, supply
+        self._meter, self._stages = Meter(None, [1.0]), Stages(Path("no run"), is_owner=False)
+
+    def __call__(self, data: Data, recipe: Training) -> Bench[StudyExperiment]:
+        there = replace(self._experiment, data=data, training=recipe)
+        parts = self._supply.split(data, there.seed)
+        batches = self._supply.batches(data, there.seed, recipe)
+        return Bench(there, parts, batches, self._stages, self._meter, Clock())

@@ -1,0 +1,104 @@
+"""What a study leaves when it is done: verdicts.json, and summary.json, which marks its end."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from recursive_lth.config import StudyExperiment
+from recursive_lth.files import write_json
+from recursive_lth.running.clock import Clock
+from recursive_lth.running.machine import machine, versions
+from recursive_lth.running.run_folder import RunFolder
+from recursive_lth.statistics import average
+from recursive_lth.study.arms import Arm, differing_factors
+from recursive_lth.study.contrasts import Contrast, readings_of
+from recursive_lth.study.panel.measure import Measure
+from recursive_lth.study.plan import Plan, contrasts_of
+from recursive_lth.study.verdicts import Case, decide, verdicts_file
+
+FORMAT = 1
+Line = dict[str, Any]
+
+
+def summarise(
+    folder: RunFolder,
+    experiment: StudyExperiment,
+    arms: Mapping[str, Arm],
+    panel: Mapping[str, Measure],
+    plan: Plan,
+    device: str,
+    clock: Clock,
+) -> None:
+    """Decide every contrast, then write the summary."""
+    lines = folder.lines()
+    cases = [_case(c, lines, arms, panel, plan) for c in contrasts_of(experiment)]
+    findings = decide(cases, level=experiment.study.level, seed=experiment.seed)
+    decided = verdicts_file(findings)
+    write_json(folder.path / "verdicts.json", decided)
+    total = clock.total
+    write_json(
+        folder.summary,
+        {
+            "format": FORMAT,
+            "command": "study",
+            "name": experiment.name,
+            "digest": experiment.digest,
+            "seed": experiment.seed,
+            "claim": experiment.claim,
+            "arms": [_arm(name, arm, lines, plan) for name, arm in arms.items()],
+            "measures": {
+                name: {
+                    "unit": measure.unit,
+                    "better": measure.better,
+                    "kind": measure.kind,
+                    "about": measure.about,
+                    "passes": measure.passes,
+                    "epochs": measure.epochs,
+                }
+                for name, measure in panel.items()
+            },
+            "verdicts": {entry["name"]: entry["verdict"] for entry in decided["verdicts"]},
+            "cost": {
+                **plan.to_dict(),
+                "seconds": {"total": total, **clock.seconds},  # of the last process
+            },
+            "versions": versions(),
+            "machine": machine(device, experiment.training.threads),
+        },
+    )
+
+
+def _case(
+    contrast: Contrast,
+    lines: Sequence[Line],
+    arms: Mapping[str, Arm],
+    panel: Mapping[str, Measure],
+    plan: Plan,
+) -> Case:
+    """A contrast with what was read for it."""
+    factors = differing_factors(arms[contrast.arm], arms[contrast.rival])
+    return Case(
+        contrast,
+        readings_of(contrast, lines),
+        panel[contrast.measure].unit,
+        factors=tuple(sorted(factors)),
+        budget=(plan.budget(contrast.arm), plan.budget(contrast.rival)),
+    )
+
+
+def _arm(name: str, arm: Arm, lines: Sequence[Line], plan: Plan) -> dict[str, Any]:
+    """An arm's moves, its budget, and each measure at its end, mean and spread over seeds."""
+    last = [
+        line for line in lines
+        if line["arm"] == name and line["training"] == line["trainings"] - 1
+        and line["moment"] == 1
+    ]  # fmt: skip
+    names = list(last[0]["values"]) if last else []
+    return {
+        "name": name,
+        "moves": list(arm.texts),
+        "budget": plan.budget(name),
+        "weights": average(line["remaining_weights"] for line in last),
+        "density": average(line["density"] for line in last),
+        "depth": average(line["depth"] for line in last),
+        "at_end": {key: average(line["values"][key] for line in last) for key in names},
+    }
