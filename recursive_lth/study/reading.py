@@ -6,6 +6,7 @@ and without it they end in the same bits.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from recursive_lth import seeds
@@ -16,9 +17,10 @@ from recursive_lth.running.train import train
 from recursive_lth.study.learn import looks_of, stage_of
 from recursive_lth.study.panel.measure import Measure
 from recursive_lth.study.play import Ground, Trained, cost_of_step
-from recursive_lth.study.scene import Scene
+from recursive_lth.study.scene import Changes, Past, Scene
 from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.ticket import Ticket
+from recursive_lth.training.samples import Split
 
 Line = dict[str, Any]
 
@@ -40,7 +42,7 @@ class Reader:
             if key in self.known:
                 yield self.known[key]
                 continue
-            scene = self._scene(done, moment)
+            scene = self._scene(trainings, number, moment)
             taken = {n: m for n, m in self.panel.items() if m.is_taken_at(moment)}
             values = {n: None if done.is_diverged else m.read(scene) for n, m in taken.items()}
             ticket = scene.ticket
@@ -62,11 +64,13 @@ class Reader:
                 "values": values,
             }
 
-    def _scene(self, done: Trained, moment: float) -> Scene:
+    def _scene(self, trainings: Sequence[Trained], number: int, moment: float) -> Scene:
+        done = trainings[number]
         step = round(moment * done.steps)
         bench = self.ground.bench_of(done.data, done.recipe)
         until = done.spent_before + step * cost_of_step(bench, done.before)
         study = self.ground.experiment.study
+        probe = Probe(self.ground, done, {**self.place, "training": done.number})
         return Scene(
             _at(done, step),
             done.before,
@@ -82,7 +86,22 @@ class Reader:
             study.target,
             done.tested if moment == 1 else None,
             self.ground.experiment.seed,
-            Probe(self.ground, done, {**self.place, "training": done.number}),
+            probe,
+            probe.parts,
+            self.ground.bench.split,
+            self._past(trainings[:number], done.data),
+            self.ground.experiment.start.initialisation,
+        )
+
+    def _past(self, earlier: Sequence[Trained], now: Data) -> tuple[Past, ...]:
+        """What was learnt before of other data, each as its last training left it."""
+        last = {done.data: done for done in earlier if done.data != now}
+        return tuple(
+            Past(
+                self.ground.bench_of(data, done.recipe).split.validation,
+                done.curve[-1]["val_accuracy"],
+            )
+            for data, done in last.items()
         )
 
 
@@ -100,7 +119,7 @@ class Probe:
         ticket: Ticket,
         *,
         epochs: float,
-        changes: Mapping[str, Any] | None = None,
+        changes: Changes = MappingProxyType({}),
         order: int = 0,
         looks: int = 4,
     ) -> Fitted:
@@ -109,7 +128,7 @@ class Probe:
         `changes` are laid over the data; `order` tells apart the batches of trainings of one name,
         which are the same for all arms of a seed.
         """
-        data = Data(**{**asdict(self.done.data), **(changes or {})})
+        data = self._data(changes)
         bench = self.ground.bench_of(data, self.done.recipe)
         steps = max(1, round(epochs * self.ground.epoch_cost / cost_of_step(bench, ticket)))
         job = Job(
@@ -121,6 +140,13 @@ class Probe:
             marks=looks_of(steps, looks),
         )
         return train(bench, ticket, replace(job, name=stage_of(bench, ticket, job, data)))
+
+    def parts(self, changes: Changes) -> Split:
+        """The data that it trains on with these changes."""
+        return self.ground.bench_of(self._data(changes), self.done.recipe).split
+
+    def _data(self, changes: Changes) -> Data:
+        return Data(**{**asdict(self.done.data), **changes})
 
 
 def _at(done: Trained, step: int) -> Ticket:

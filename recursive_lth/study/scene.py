@@ -15,10 +15,20 @@ from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.samples import Samples, Split
 
 Row = dict[str, Any]
-Fit = Callable[..., Fitted]  # (name, ticket, *, data, epochs, order, settings) -> Fitted
+Changes = Mapping[str, Any]  # fields of `Data` other than the scene has them
+Fit = Callable[..., Fitted]  # (name, ticket, *, epochs, changes, order, looks) -> Fitted
+Parts = Callable[[Changes], Split]
 
 
 @dataclass(frozen=True)
+class Past:
+    """Other data that the arm was trained on, and its accuracy on their validation part then."""
+
+    validation: Samples
+    accuracy: float
+
+
+@dataclass(frozen=True, eq=False)
 class Scene:
     """A network at a moment of a training, 0 before and 1 after it, with what led there.
 
@@ -27,7 +37,9 @@ class Scene:
     network takes `epoch_cost` multiply-adds an epoch. Measures of activations and gradients take at
     most `count` samples of the `split`. `tested` is the accuracy on the test data at the end, None
     before. `fit` trains a network as the study does, on its own data or others, for measures that
-    must see it learn; it changes nothing else.
+    must see it learn; it changes nothing else. `parts` are the data that it trains on where these
+    are changed so. `own` is the study's own data, `past` what else the arm was trained on before,
+    and `initialisation` how the study draws fresh weights.
     """
 
     ticket: Ticket
@@ -45,6 +57,10 @@ class Scene:
     tested: float | None
     seed: int
     fit: Fit
+    parts: Parts
+    own: Split
+    past: tuple[Past, ...]
+    initialisation: str
 
     @property
     def architecture(self) -> Architecture:

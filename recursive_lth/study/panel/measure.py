@@ -6,7 +6,9 @@ from typing import Literal
 
 from recursive_lth.study.scene import Scene
 
+Read = Callable[[Scene], float | None]
 Kind = Literal["curve", "state", "change", "probe"]
+Better = Literal["more", "less", ""]
 
 
 @dataclass(frozen=True)
@@ -20,9 +22,9 @@ class Measure:
     over the study's samples; `epochs` what a probe trains, in epochs of the dense start network's.
     """
 
-    read: Callable[[Scene], float | None]
+    read: Read
     unit: str
-    better: Literal["more", "less", ""]
+    better: Better
     kind: Kind
     about: str  # what it says, and its source
     passes: float = 0.0

@@ -39,12 +39,12 @@ def loss_area(scene: Scene) -> float | None:
     The area under the curve of loss against cost, divided by the cost; every look counts, so it is
     told more surely than any one of them.
     """
-    return _area(scene.curve, "val_loss")
+    return area(scene.curve, "val_loss")
 
 
 def accuracy_area(scene: Scene) -> float | None:
     """The mean validation accuracy over the training, likewise."""
-    return _area(scene.curve, "val_accuracy")
+    return area(scene.curve, "val_accuracy")
 
 
 def early_stop_cost(scene: Scene) -> float | None:
@@ -84,6 +84,20 @@ def test_accuracy(scene: Scene) -> float | None:
     return scene.tested
 
 
+def area(curve: Sequence[Row], name: str, along: str = "spent") -> float | None:
+    """The mean of a value over the length of a training, by the trapezoid rule.
+
+    None where there is but one look, or a value is missing.
+    """
+    if len(curve) < 2 or any(row[name] is None for row in curve):
+        return None
+    whole = sum(
+        (after[along] - before[along]) * (before[name] + after[name]) / 2
+        for before, after in itertools.pairwise(curve)
+    )
+    return float(whole / (curve[-1][along] - curve[0][along]))
+
+
 def _reached(curve: Sequence[Row], target: float, axis: str) -> float | None:
     """Where on an axis the accuracy first comes to the target."""
     before: Row | None = None
@@ -96,17 +110,6 @@ def _reached(curve: Sequence[Row], target: float, axis: str) -> float | None:
             return float(before[axis] + share * (row[axis] - before[axis]))
         before = row
     return None
-
-
-def _area(curve: Sequence[Row], name: str) -> float | None:
-    """The mean of a value over the cost of a training, by the trapezoid rule."""
-    if len(curve) < 2 or any(row[name] is None for row in curve):
-        return None
-    area = sum(
-        (after["spent"] - before["spent"]) * (before[name] + after[name]) / 2
-        for before, after in itertools.pairwise(curve)
-    )
-    return float(area / (curve[-1]["spent"] - curve[0]["spent"]))
 
 
 def _number(value: float | None) -> float | None:
