@@ -33,6 +33,7 @@ CASES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {  # value, rea
     "growth.replicates": ("2", (), (FIXED, STEP)),
     "growth.random_candidates": ("2", ("growth.policy=tpe",), ("growth.policy=random",)),
     "growth.cut": ("halving", HALVED[1:], ("growth.rungs=1",)),
+    "growth.spacing": ("0.4", HALVED[1:], ("growth.rungs=1",)),
     "growth.keep": ("0.7", HALVED, ("growth.cut=curve", "growth.rungs=3")),
     "growth.race": ("wilcoxon", ("growth.replicates=2",), ("growth.replicates=1",)),
     "growth.trigger_patience": ("1", ("growth.trigger=plateau",), ("growth.trigger=fixed",)),

@@ -96,6 +96,9 @@ SWITCHED: Mapping[str, Switched] = MappingProxyType(
         "growth.cut": Switched(
             "with growth.rungs above 1", ("growth.rungs", "growth.policy"), _cuts
         ),
+        "growth.spacing": Switched(
+            "with growth.rungs above 1", ("growth.rungs", "growth.policy"), _cuts
+        ),
         "growth.keep": Switched(
             "with growth.cut=halving and growth.rungs above 1, or growth.replicates above 1,",
             ("growth.cut", "growth.rungs", "growth.replicates", "growth.policy"),
