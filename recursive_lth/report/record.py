@@ -9,7 +9,7 @@ from typing import Any
 from recursive_lth.errors import DamagedFileError, InputError
 from recursive_lth.files import read_json, read_lines
 
-COMMANDS = ("grow", "prune", "tune")
+COMMANDS = ("grow", "prune", "tune", "study")
 REQUIRED = (
     *("digest", "parent", "generation", "operator", "growth", "depth", "weights"),
     *("remaining_weights", "density", "remaining_multiply_adds", "val_accuracy"),
@@ -57,7 +57,7 @@ def read_run(folder: Path) -> RunRecord:
 
 def check_folder(folder: Path) -> None:
     """Raise `InputError` where the folder is not a run's."""
-    cure = "give the folder that `grow`, `prune` or `tune` made, such as runs/NAME-DIGEST"
+    cure = "give the folder that `grow`, `prune`, `tune` or `study` made: runs/NAME-DIGEST"
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder: {cure}")
     if not (folder / "experiment.toml").is_file():
@@ -65,7 +65,7 @@ def check_folder(folder: Path) -> None:
 
 
 def command_of(folder: Path) -> str:
-    """The command that made a run's folder: grow, prune or tune.
+    """The command that made a run's folder: grow, prune, tune or study.
 
     Raises `DamagedFileError` where its experiment names another.
     """

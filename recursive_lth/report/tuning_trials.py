@@ -1,6 +1,5 @@
 """The trials of a tuning, drawn: how they went one after another, and what they trade off."""
 
-import math
 from collections.abc import Sequence
 from itertools import combinations
 
@@ -8,17 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 from recursive_lth.report.canvas import FULL_WIDTH, LIGHT, draw_svg, place_legend, point_key
-from recursive_lth.report.quantities import percent, short_count
-from recursive_lth.report.ticks import spaced
+from recursive_lth.report.ticks import set_numbers
 from recursive_lth.report.tuning_record import TuningRecord
 from recursive_lth.report.tuning_table import name_objective
 from recursive_lth.tuning.ranking import Row, sign
-
-ROUND = tuple(m * 10**e for e in range(16) for m in (1, 2, 5))
-LOGARITHMIC_FROM = 3.0  # times the least, where equal ratios look equal
 
 
 def draw_history(record: TuningRecord) -> str | None:
@@ -123,22 +118,4 @@ def _keys(word: str) -> list[Line2D]:
 
 def set_objective(axes: Axes, axis: Axis, name: str, found: Sequence[float]) -> None:
     """An axis of an objective: percentages, or counts, by ratios where they differ by much."""
-    low, high = min(found), max(found)
-    is_ratio = name != "val_accuracy" and low > 0 and high > LOGARITHMIC_FROM * low
-    set_limits = axes.set_xlim if axis is axes.xaxis else axes.set_ylim
-    if is_ratio:
-        (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
-        margin = (high / low) ** 0.08
-        low, high = low / margin, high * margin
-        axis.set_major_locator(FixedLocator(spaced(ROUND, low, high, math.log10, 0.16)))
-        axis.set_minor_locator(NullLocator())
-    else:
-        margin = 0.08 * ((high - low) or abs(high) or 1.0)
-        low, high = low - margin, high + margin
-        axis.set_major_locator(MaxNLocator(4))
-    set_limits(low, high)
-    if name == "val_accuracy":
-        digits = 2 if high - low < 0.006 else 1 if high - low < 0.06 else 0
-        axis.set_major_formatter(FuncFormatter(lambda v, _: percent(v, digits=digits)))
-    else:
-        axis.set_major_formatter(FuncFormatter(lambda v, _: short_count(v)))
+    set_numbers(axes, axis, found, is_share=name == "val_accuracy")

@@ -1,0 +1,179 @@
+"""The report of a study: one HTML page that stands alone, and its file."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from recursive_lth.files import write_atomic
+from recursive_lth.report.page import list_cost
+from recursive_lth.report.quantities import UNKNOWN, operations, signed
+from recursive_lth.report.study_answer import find_study
+from recursive_lth.report.study_curves import draw_accuracy, draw_last, draw_loss
+from recursive_lth.report.study_forest import draw_forest
+from recursive_lth.report.study_pairs import draw_contrast
+from recursive_lth.report.study_panel import draw_along, draw_strips
+from recursive_lth.report.study_record import Row, StudyRecord, read_study
+from recursive_lth.report.study_table import (
+    arms_table,
+    lineage_panel_table,
+    measures_table,
+    pairs_of_seeds,
+    panel_table,
+    tell_claim,
+    verdicts_table,
+    write_probability,
+)
+from recursive_lth.report.study_values import spell, write_change, write_interval, write_moment
+from recursive_lth.report.table import Table
+from recursive_lth.report.template import Rows, fill_template, list_settings, list_values
+from recursive_lth.report.tickets_answer import Finding
+
+FIGURES: dict[str, Callable[[StudyRecord], str | None]] = {
+    "forest": lambda record: draw_forest(record.verdicts),
+    "last": draw_last,
+    "loss": draw_loss,
+    "accuracy": draw_accuracy,
+    "along": draw_along,
+}
+EQUAL = 0.01  # of the larger budget: what still counts as equal cost
+
+
+class Hypothesis(NamedTuple):
+    """One contrast as the page shows it."""
+
+    anchor: str
+    name: str
+    claim: str
+    verdict: str
+    words: str
+    figure: str
+    facts: Rows
+    pairs: Table
+
+
+class Panel(NamedTuple):
+    """One measure as the page shows it."""
+
+    name: str
+    about: str
+    figure: str
+
+
+def write_study_report(folder: Path) -> Path:
+    """The path of the `report.html` written into a study's folder; whole or not at all.
+
+    Raises what `read_study` raises, and `InputError` where the folder cannot be written.
+    """
+    return write_atomic(folder / "report.html", render_study(read_study(folder)))
+
+
+def render_study(record: StudyRecord) -> str:
+    """The HTML text of a study's report; the same text for the same record."""
+    summary, experiment = record.summary or {}, record.experiment
+    drawn = {name: draw(record) for name, draw in FIGURES.items()}
+    plain = {k: v for k, v in experiment.items() if k not in {"arms", "tasks"}}
+    tasks = {str(t.get("name")): {k: v for k, v in t.items() if k != "name"}
+             for t in experiment.get("tasks", ())}  # fmt: skip
+    moments = sorted({float(reading["moment"]) for reading in record.readings})
+    return fill_template(
+        "study.html",
+        name=str(experiment.get("name", record.folder.name)),
+        claim=str(experiment.get("claim", "")),
+        digest=str(summary.get("digest", ""))[:12],
+        seeds=record.seeds,
+        is_finished=record.summary is not None,
+        is_lineage=record.is_lineage,
+        finding=Finding(*(words.replace(" %", "\u00a0%") for words in find_study(record))),
+        figures={name: svg for name, svg in drawn.items() if svg is not None},
+        hypotheses=[show(verdict, number) for number, verdict in enumerate(record.verdicts, 1)],
+        verdicts=verdicts_table(record.verdicts),
+        panels=[] if record.is_lineage else list_panels(record),
+        tables=[(write_moment(moment), panel_table(record, moment)) for moment in moments]
+        if not record.is_lineage
+        else [("generations", lineage_panel_table(record))],
+        arms=arms_table(record),
+        measures=measures_table(record),
+        settings=[*list_settings(plain), *list_settings({f"task {k}": v for k, v in tasks.items()})],
+        cost=list_cost(summary.get("cost", {})),
+        versions=list_values(summary.get("versions", {})),
+        machine=list_values(summary.get("machine", {})),
+    )
+
+
+def show(verdict: Row, number: int) -> Hypothesis:
+    """One verdict as a section of the page; its anchor tells its number and its name."""
+    slug = re.sub(r"[^a-z0-9]+", "-", str(verdict["name"]).lower()).strip("-")
+    return Hypothesis(
+        anchor=f"hypothesis-{number}-{slug}".strip("-"),
+        name=str(verdict["name"]),
+        claim=tell_claim(verdict),
+        verdict=str(verdict["verdict"]),
+        words=str(verdict["words"]),
+        figure=draw_contrast(verdict) or "",
+        facts=list_facts(verdict),
+        pairs=pairs_of_seeds(verdict),
+    )
+
+
+def list_facts(verdict: Row) -> Rows:
+    """The numbers of a verdict, each with its name."""
+    unit, effect, budget = verdict["unit"], verdict["effect"], verdict["budget"]
+    standardised, margin = verdict["standardised"], verdict.get("margin")
+    facts = [
+        (f"{verdict['arm']} minus {verdict['rival']}", write_change(effect.get("mean"), unit)),
+        ("95 % interval", write_interval(effect, unit)),
+        *_resampled(effect, unit),
+        ("in standard deviations", UNKNOWN if standardised is None else signed(standardised, 2)),
+        ("p, two-sided", write_probability(verdict["p"])),
+        ("p by sign flips", write_probability(verdict.get("p_exact"))),
+        ("p after Holm's correction", write_probability(verdict["p_holm"])),
+        ("pairs", str(len(verdict["pairs"]))),
+        ("seeds for 80 % power", _or_dash(verdict["seeds_needed"])),
+        ("differ in", ", ".join(verdict.get("factors", ())) or UNKNOWN),
+        (f"multiply-adds of {verdict['arm']}", _spent(budget.get("arm"))),
+        (f"multiply-adds of {verdict['rival']}", _spent(budget.get("rival"))),
+    ]
+    if is_unequal(budget):
+        facts.append(("cost", "unequal"))
+    if margin:
+        facts.append(("no difference within", write_change(margin, unit).replace("+", "±")))
+    if verdict["missing"]:
+        facts.append(("without a value", f"seed {', '.join(map(str, verdict['missing']))}"))
+    return facts
+
+
+def is_unequal(budget: Row) -> bool:
+    """True iff the two sides of a contrast spend differently, by more than 1 %."""
+    known = [budget[side] for side in ("arm", "rival") if budget.get(side) is not None]
+    return len(known) == 2 and abs(known[0] - known[1]) > EQUAL * max(known)
+
+
+def list_panels(record: StudyRecord) -> list[Panel]:
+    """Each measure that says something, drawn, and what it means."""
+    panels = []
+    for measure, about in record.about.items():
+        figure = draw_strips(record, measure)
+        if figure is not None:
+            unit, better = about.get("unit"), about.get("better")
+            told = [str(unit)] if unit and unit != "share" else []
+            told += [f"{better} is better"] if better else []
+            name = f"{spell(measure)} ({', '.join(told)})" if told else spell(measure)
+            panels.append(Panel(name, str(about.get("about", "")), figure))
+    return panels
+
+
+def _resampled(effect: Row, unit: str) -> Rows:
+    ends = effect.get("resampled")
+    if not ends:
+        return []
+    found = write_interval({"low": ends[0], "high": ends[1]}, unit)
+    return [("95 % by bootstrap", found)]
+
+
+def _spent(number: float | None) -> str:
+    return UNKNOWN if number is None else operations(number)
+
+
+def _or_dash(number: int | None) -> str:
+    return UNKNOWN if number is None else str(number)

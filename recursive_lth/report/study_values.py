@@ -1,0 +1,80 @@
+"""Values and differences of a study's measures as people read them, by their units."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from recursive_lth.report.quantities import UNKNOWN, count, operations, percent, points, signed
+
+BIG = 1000.0
+
+
+def write_value(value: float | None, unit: str) -> str:
+    """A value of a measure, without its unit unless that is a share.
+
+    >>> write_value(0.9731, "share"), write_value(12_340_000.0, "steps"), write_value(0.01234, "")
+    ('97.31 %', '12.3M', '0.01234')
+    """
+    if value is None:
+        return UNKNOWN
+    if unit == "share":
+        return percent(value)
+    if unit == "multiply-adds":
+        return operations(value)
+    text = count(value) if abs(value) >= BIG else f"{value:.4g}"
+    return text.replace("-", "−") if "e" not in text else text
+
+
+def write_change(value: float | None, unit: str) -> str:
+    """A difference of two values with its sign; shares differ by points.
+
+    >>> write_change(-0.004, "share"), write_change(0.25, "nats"), write_change(None, "")
+    ('−0.40 points', '+0.25', '–')
+    """
+    if value is None:
+        return UNKNOWN
+    if unit == "share":
+        return points(value)
+    size = write_value(abs(value), unit)
+    return f"{'−' if value < 0 else '+'}{size}" if value else "0"
+
+
+def write_interval(effect: Mapping[str, Any], unit: str) -> str:
+    """The 95 % interval of a difference, or a dash where there is none.
+
+    >>> write_interval({"low": 0.001, "high": 0.02}, "share")
+    '+0.10 to +2.00'
+    """
+    if effect.get("low") is None:
+        return UNKNOWN
+    if unit == "share":
+        return f"{signed(100 * effect['low'], 2)} to {signed(100 * effect['high'], 2)}"
+    return f"{write_change(effect['low'], unit)} to {write_change(effect['high'], unit)}"
+
+
+def spell(measure: str) -> str:
+    """A measure's name in words.
+
+    >>> spell("cost_to_target")
+    'cost to target'
+    """
+    return measure.replace("_", " ")
+
+
+def write_moment(moment: float) -> str:
+    """A moment of a training in words.
+
+    >>> write_moment(0), write_moment(0.5), write_moment(1.0)
+    ('before training', 'at 50 % of training', 'after training')
+    """
+    if moment in (0, 1):
+        return "after training" if moment else "before training"
+    return f"at {100 * moment:.3g} % of training"
+
+
+def signed_share(value: float) -> str:
+    """A share of change with its sign.
+
+    >>> signed_share(-0.5)
+    '−50.0 %'
+    """
+    return f"{signed(100 * value, 1)} %"
