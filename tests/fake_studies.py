@@ -32,12 +32,12 @@ MOVES: dict[str, tuple[str, ...]] = {
     "untouched": ("train 3", "train 3"),
     "pruned": ("train 3", "prune 0.2", "train 3"),
     "grown": ("train 3", "prune 0.2", "grow deepen initialisation=identity", "train 3"),
-    "fresh <b>start</b>": ("start like=grown", "train 6"),
+    "fresh_<b>start</b>": ("start like=grown", "train 6"),
 }
 LINES: tuple[tuple[str, str, str, str, str], ...] = (
     ("growth rejuvenates", "grown", "pruned", "cost_to_target", "less"),
     ("pruning ages", "pruned", "untouched", "test_accuracy", "less"),
-    ("inheritance <i>helps</i>", "grown", "fresh <b>start</b>", "test_accuracy", "more"),
+    ("inheritance <i>helps</i>", "grown", "fresh_<b>start</b>", "test_accuracy", "more"),
     ("growth wakes units", "grown", "pruned", "dormant_units", "less"),
 )
 
@@ -105,19 +105,20 @@ def verdicts_of(readings: Sequence[Mapping[str, Any]], lines: Sequence[Any]) -> 
     seeds = sorted({row["seed"] for row in readings})
     found = [_verdict(line, last, seeds) for line in lines]
     for one, p in zip(found, holm([one["p"] or 1.0 for one in found]), strict=True):
-        one["p_holm"] = p
-        if p <= 0.05:
+        one["p_holm"] = None if one["p"] is None else p
+        if one["p"] is not None and p <= 0.05:
             is_as_claimed = (one["effect"]["mean"] > 0) == (one["direction"] == "more")
             one["verdict"] = "supported" if is_as_claimed else "refuted"
-        one["words"] = f"{one['name']}: {one['verdict']} over {len(one['pairs'])} pairs."
-    return {"family": {"level": 0.05, "n": len(found)}, "verdicts": found}
+        one["words"] = f"in {one['measure']} n = {one['n']}: {one['verdict']}"
+    family = {"level": 0.05, "contrasts": len(found), "correction": "Holm 1979"}
+    return {"family": family, "verdicts": found}
 
 
 def _verdict(line: Any, last: Mapping[Any, Any], seeds: Sequence[int]) -> dict[str, Any]:
     name, arm, rival, measure, direction = line
     sides = {seed: [last[side, seed][measure] for side in (arm, rival)] for seed in seeds}
     whole = {seed: both for seed, both in sides.items() if None not in both}
-    pairs = [{"seed": s, "arm": both[0], "rival": both[1]} for s, both in whole.items()]
+    pairs = [{"seed": s, "arm": both[0], "rival": both[1]} for s, both in sides.items()]
     gains = [both[0] - both[1] for both in whole.values()]
     effect = interval(gains) if gains else {"mean": None, "sd": None, "low": None, "high": None}
     p = min(1.0, 2 * min(p_above(gains), p_above([-g for g in gains]))) if len(gains) > 1 else None
@@ -125,13 +126,14 @@ def _verdict(line: Any, last: Mapping[Any, Any], seeds: Sequence[int]) -> dict[s
     return {
         "name": name, "line": f"{name}: {arm} ? {rival} in {measure}", "arm": arm, "rival": rival,
         "measure": measure, "unit": MEASURES[measure]["unit"], "direction": direction,
-        "factors": ["structure"], "moment": 1.0, "training": -1, "n": len(pairs), "pairs": pairs,
+        "factors": ["structure"], "moment": 1.0, "training": -1, "n": len(gains), "pairs": pairs,
         "effect": {**effect, "resampled": None},
         "standardised": fmean(gains) / stdev(gains) if len(gains) > 1 else None,
-        "p": p, "p_exact": min(1.0, 2 * min(flips)), "p_holm": 1.0, "verdict": "undecided",
+        "p": p, "p_exact": min(1.0, 2 * min(flips)), "p_holm": None, "p_within": None,
+        "p_within_holm": None, "verdict": "undecided",
         "margin": 0.002 if measure == "test_accuracy" else 0.0, "seeds_needed": 7,
-        "budget": {"arm": 6 * UNIT, "rival": 6 * UNIT},
-        "missing": [seed for seed in seeds if seed not in whole], "words": "",
+        "budget": {"arm": 6 * UNIT, "rival": 6 * UNIT}, "is_unequal": False,
+        "missing": len(seeds) - len(whole), "words": "",
     }  # fmt: skip
 
 

@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from recursive_lth.report.study_record import StudyRecord
-from recursive_lth.report.study_values import signed_share, spell
+from recursive_lth.report.study_record import Row, StudyRecord
+from recursive_lth.report.study_values import spell, write_change, write_interval, write_value
 from recursive_lth.report.tickets_answer import Finding
 from recursive_lth.statistics import average
 
@@ -12,7 +12,9 @@ WORDS = (
     *("eleven", "twelve"),
 )
 CLASSES = ("supported", "refuted", "undecided")
-FEW = 4  # verdicts that are told one by one
+FEW = 3  # hypotheses of one verdict, or measures, that are told one by one
+LEAST = 0.01  # of a measure: less is no change to speak of
+TINY = 1e-300
 
 
 def find_study(record: StudyRecord) -> Finding:
@@ -30,12 +32,36 @@ def find_study(record: StudyRecord) -> Finding:
         contrasts = record.experiment.get("study", {}).get("contrasts", [])
         words = "Verdicts come at its end." if contrasts else "It declares no contrast."
         return Finding(_capital(measured), words)
-    told = sorted(record.verdicts, key=lambda v: CLASSES.index(v["verdict"]))[:FEW]
-    rest = len(record.verdicts) - len(told)
-    words = [str(verdict["words"]) for verdict in told]
-    words += [f"The other {spell_number(rest)} stand below." if rest > 1 else
-              "One more stands below."] * (rest > 0)  # fmt: skip
-    return Finding(headline_of(record), " ".join([*words, f"{_capital(measured)}."]))
+    told = [_tell_class(record, name) for name in CLASSES]
+    return Finding(headline_of(record), " ".join([*filter(None, told), f"{_capital(measured)}."]))
+
+
+def _tell_class(record: StudyRecord, name: str) -> str:
+    """The hypotheses of one verdict, the first few with their effects; "" where there is none."""
+    found = [verdict for verdict in record.verdicts if verdict["verdict"] == name]
+    words = [str(verdict["name"]) for verdict in found]
+    if name != "undecided":
+        words = [f"{verdict['name']} ({_tell_effect(verdict)})" for verdict in found]
+    more = [f"{spell_number(len(words) - FEW)} more"] * (len(words) > FEW)
+    return f"{_capital(name)}: {', '.join([*words[:FEW], *more])}." if found else ""
+
+
+def _tell_effect(verdict: Row) -> str:
+    unit = verdict["unit"]
+    change = write_change(verdict["effect"]["mean"], unit)
+    return (
+        f"{verdict['arm']} against {verdict['rival']} {change} in {spell(verdict['measure'])}, "
+        f"95 % interval {write_interval(verdict['effect'], unit)}"
+    )
+
+
+def sentence(words: str) -> str:
+    """Words with a capital and a full stop.
+
+    >>> sentence("in loss grown had 1")
+    'In loss grown had 1.'
+    """
+    return _capital(words) if words.endswith(".") else f"{_capital(words)}."
 
 
 def headline_of(record: StudyRecord) -> str:
@@ -72,25 +98,30 @@ def _along(record: StudyRecord) -> Finding:
         f"{spell_number(len(names))} {_plural('measure', len(names))} along "
         f"{spell_number(number)} {_plural('generation', number)}"
     )
-    changes = {name: _change(record, name) for name in names}
-    known = {name: share for name, share in changes.items() if share is not None}
-    most = sorted(known, key=lambda name: -abs(known[name]))[:FEW]
-    told = ", ".join(f"{spell(name)} by {signed_share(known[name])}" for name in most)
-    words = f"From the first generation to the last changed most: {told}." if told else ""
+    ends = {name: found for name in names if (found := _ends(record, name)) is not None}
+    sizes = {name: abs(last - first) / max(abs(first), abs(last), TINY)
+             for name, (first, last) in ends.items()}  # fmt: skip
+    most = sorted((n for n in sizes if sizes[n] >= LEAST), key=lambda n: -sizes[n])[:FEW]
+    told = ", ".join(
+        f"{spell(n)} from {write_value(ends[n][0], record.unit(n))} "
+        f"to {write_value(ends[n][1], record.unit(n))}"
+        for n in most
+    )
+    words = f"Changed most from the first generation to the last: {told}." if told else ""
     return Finding(_capital(headline), words)
 
 
-def _change(record: StudyRecord, measure: str) -> float | None:
-    """By what share of the first generation's value the last one's differs; None where unknown."""
+def _ends(record: StudyRecord, measure: str) -> tuple[float, float] | None:
+    """The means of a measure in the first generation and in the last; None where unknown."""
     arm = record.arms[0]
     places = record.places(measure, arm)
     places = [place for place in places if place[1] == places[-1][1]]
     if len(places) < 2:
         return None
-    ends = (average(record.values(measure, arm, place).values()) for place in
+    ends = (average(record.values(measure, arm, place).values())["mean"] for place in
             (places[0], places[-1]))  # fmt: skip
-    first, last = (end["mean"] for end in ends)
-    return (last - first) / abs(first) if first and last is not None else None
+    first, last = ends
+    return None if first is None or last is None else (first, last)
 
 
 def _plural(word: str, number: int) -> str:

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from recursive_lth.report.canvas import FULL_WIDTH, LIGHT, draw_svg, point_key
-from recursive_lth.report.study_record import Row
-from recursive_lth.report.study_table import write_probability
+from recursive_lth.report.study_record import Row, StudyRecord
+from recursive_lth.report.study_table import write_deciding
 from recursive_lth.report.ticks import set_points
 
 MARKS = {  # a verdict's shape, colour, and whether it is filled
@@ -23,11 +23,12 @@ LEAST_USUAL = 0.2  # standard deviations: a small effect (Cohen 1988)
 FURTHEST = 2.5  # times the largest effect, from where an interval is cut by an arrow
 
 
-def draw_forest(verdicts: Sequence[Row]) -> str | None:
+def draw_forest(record: StudyRecord) -> str | None:
     """SVG: each contrast's effect in standard deviations of its pairs, with its 95 % interval.
 
     To the right lies what is claimed. Dots are pairs. None without verdicts.
     """
+    verdicts = record.verdicts
     if not verdicts:
         return None
 
@@ -38,6 +39,7 @@ def draw_forest(verdicts: Sequence[Row]) -> str | None:
         _set_frame(axes, drawn)
         for y, (verdict, size) in enumerate(zip(verdicts, drawn, strict=True)):
             _paint_row(axes, y, verdict, size)
+            _tell_row(axes, y, verdict, write_deciding(verdict, record.family))
         axes.axvline(0, color=LIGHT["muted"], linewidth=1.1, zorder=1)
         axes.set_yticks(range(len(verdicts)), [_short(str(v["name"])) for v in verdicts],
                         color=LIGHT["ink"])  # fmt: skip
@@ -45,8 +47,6 @@ def draw_forest(verdicts: Sequence[Row]) -> str | None:
         axes.grid(visible=False, axis="y")
         axes.grid(visible=True, axis="x")
         axes.set_xlabel("against the claim   ←   standard deviations of the pairs   →   as claimed")
-        axes.text(1.02, -0.62, "p, Holm", transform=axes.get_yaxis_transform(), va="bottom",
-                  size=9.5, color=LIGHT["muted"])  # fmt: skip
         keys: list[Line2D] = [verdict_key(name) for name in MARKS
                               if any(v["verdict"] == name for v in verdicts)]  # fmt: skip
         keys.append(point_key("o", LIGHT["faint"], LIGHT["muted"], "pairs", size=4.5))
@@ -95,15 +95,16 @@ def _set_frame(axes: Axes, drawn: Sequence[dict[str, list[float]] | None]) -> No
 def _paint_row(axes: Axes, y: int, verdict: Row, size: dict[str, list[float]] | None) -> None:
     marker, shade, is_filled = MARKS[verdict["verdict"]]
     colour = LIGHT[shade]
-    right = axes.get_yaxis_transform()
-    axes.text(1.02, y, f"{write_probability(verdict['p_holm'])}  {verdict['verdict']}",
-              transform=right, va="center", size=10, color=colour)  # fmt: skip
     if size is None:
-        words = "no pair" if not verdict["pairs"] else (
-            "one pair" if len(verdict["pairs"]) == 1 else "all pairs alike"
+        words = (
+            "no pair"
+            if not verdict["pairs"]
+            else ("one pair" if len(verdict["pairs"]) == 1 else "all pairs alike")
         )
-        axes.text(0.5, y, f"{words}: no spread to measure by", transform=right, va="center",
-                  ha="center", size=9.5, color=LIGHT["muted"])  # fmt: skip
+        text = axes.text(0.5, y, f"{words}: no spread to measure by", va="center", ha="center",
+                         transform=axes.get_yaxis_transform(), size=9.5)  # fmt: skip
+        text.set_color(LIGHT["muted"])
+        text.set_bbox({"facecolor": LIGHT["paper"], "edgecolor": "none", "pad": 2})
         return
     left_edge, right_edge = axes.get_xlim()
     axes.scatter(size["pairs"], [y + 0.27] * len(size["pairs"]), s=15, zorder=2,
@@ -115,6 +116,16 @@ def _paint_row(axes: Axes, y: int, verdict: Row, size: dict[str, list[float]] | 
                 axes.scatter(edge, y, s=26, marker=arrow, color=colour, clip_on=False, zorder=3)
     axes.scatter(size["mean"], [y], s=58, marker=marker, zorder=4, linewidths=1.7,
                  facecolors=colour if is_filled else LIGHT["paper"], edgecolors=colour)  # fmt: skip
+
+
+def _tell_row(axes: Axes, y: int, verdict: Row, p: str) -> None:
+    """The corrected p and the verdict, at the right of a row."""
+    colour = LIGHT[MARKS[verdict["verdict"]][1]]
+    right = axes.get_yaxis_transform()
+    axes.text(1.02, y - 0.02, verdict["verdict"], transform=right, va="bottom", size=10,
+              color=colour)  # fmt: skip
+    axes.text(1.02, y + 0.06, f"p = {p}".replace("= <", "< ").replace(" = –", " unknown"),
+              transform=right, va="top", size=9, color=LIGHT["muted"])  # fmt: skip
 
 
 def _short(name: str) -> str:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from recursive_lth.files import write_atomic
 from recursive_lth.report.page import list_cost
-from recursive_lth.report.quantities import UNKNOWN, operations, signed
-from recursive_lth.report.study_answer import find_study
+from recursive_lth.report.quantities import UNKNOWN, operations, percent, signed
+from recursive_lth.report.study_answer import find_study, sentence
 from recursive_lth.report.study_curves import draw_accuracy, draw_last, draw_loss
 from recursive_lth.report.study_forest import draw_forest
 from recursive_lth.report.study_pairs import draw_contrast
@@ -28,15 +28,15 @@ from recursive_lth.report.study_values import spell, write_change, write_interva
 from recursive_lth.report.table import Table
 from recursive_lth.report.template import Rows, fill_template, list_settings, list_values
 from recursive_lth.report.tickets_answer import Finding
+from recursive_lth.statistics import LEVEL
 
 FIGURES: dict[str, Callable[[StudyRecord], str | None]] = {
-    "forest": lambda record: draw_forest(record.verdicts),
+    "forest": draw_forest,
     "last": draw_last,
     "loss": draw_loss,
     "accuracy": draw_accuracy,
     "along": draw_along,
 }
-EQUAL = 0.01  # of the larger budget: what still counts as equal cost
 
 
 class Hypothesis(NamedTuple):
@@ -72,9 +72,6 @@ def render_study(record: StudyRecord) -> str:
     """The HTML text of a study's report; the same text for the same record."""
     summary, experiment = record.summary or {}, record.experiment
     drawn = {name: draw(record) for name, draw in FIGURES.items()}
-    plain = {k: v for k, v in experiment.items() if k not in {"arms", "tasks"}}
-    tasks = {str(t.get("name")): {k: v for k, v in t.items() if k != "name"}
-             for t in experiment.get("tasks", ())}  # fmt: skip
     moments = sorted({float(reading["moment"]) for reading in record.readings})
     return fill_template(
         "study.html",
@@ -87,14 +84,16 @@ def render_study(record: StudyRecord) -> str:
         finding=Finding(*(words.replace(" %", "\u00a0%") for words in find_study(record))),
         figures={name: svg for name, svg in drawn.items() if svg is not None},
         hypotheses=[show(verdict, number) for number, verdict in enumerate(record.verdicts, 1)],
-        verdicts=verdicts_table(record.verdicts),
+        verdicts=verdicts_table(record),
         panels=[] if record.is_lineage else list_panels(record),
         tables=[(write_moment(moment), panel_table(record, moment)) for moment in moments]
         if not record.is_lineage
         else [("generations", lineage_panel_table(record))],
         arms=arms_table(record),
         measures=measures_table(record),
-        settings=[*list_settings(plain), *list_settings({f"task {k}": v for k, v in tasks.items()})],
+        level=percent(record.family.get("level", LEVEL), digits=0),
+        correction=str(record.family.get("correction", "Holm 1979")),
+        settings=list_study_settings(experiment),
         cost=list_cost(summary.get("cost", {})),
         versions=list_values(summary.get("versions", {})),
         machine=list_values(summary.get("machine", {})),
@@ -109,7 +108,7 @@ def show(verdict: Row, number: int) -> Hypothesis:
         name=str(verdict["name"]),
         claim=tell_claim(verdict),
         verdict=str(verdict["verdict"]),
-        words=str(verdict["words"]),
+        words=sentence(str(verdict["words"])),
         figure=draw_contrast(verdict) or "",
         facts=list_facts(verdict),
         pairs=pairs_of_seeds(verdict),
@@ -118,35 +117,46 @@ def show(verdict: Row, number: int) -> Hypothesis:
 
 def list_facts(verdict: Row) -> Rows:
     """The numbers of a verdict, each with its name."""
-    unit, effect, budget = verdict["unit"], verdict["effect"], verdict["budget"]
-    standardised, margin = verdict["standardised"], verdict.get("margin")
+    unit, effect, budget = verdict["unit"], verdict["effect"], verdict["budget"] or {}
+    standardised = verdict["standardised"]
     facts = [
         (f"{verdict['arm']} minus {verdict['rival']}", write_change(effect.get("mean"), unit)),
         ("95 % interval", write_interval(effect, unit)),
         *_resampled(effect, unit),
         ("in standard deviations", UNKNOWN if standardised is None else signed(standardised, 2)),
         ("p, two-sided", write_probability(verdict["p"])),
-        ("p by sign flips", write_probability(verdict.get("p_exact"))),
-        ("p after Holm's correction", write_probability(verdict["p_holm"])),
+        ("p by sign flips", write_probability(verdict["p_exact"])),
+        ("p, corrected", write_probability(verdict["p_holm"])),
         ("pairs", str(len(verdict["pairs"]))),
         ("seeds for 80 % power", _or_dash(verdict["seeds_needed"])),
         ("differ in", ", ".join(verdict.get("factors", ())) or UNKNOWN),
         (f"multiply-adds of {verdict['arm']}", _spent(budget.get("arm"))),
         (f"multiply-adds of {verdict['rival']}", _spent(budget.get("rival"))),
     ]
-    if is_unequal(budget):
-        facts.append(("cost", "unequal"))
-    if margin:
-        facts.append(("no difference within", write_change(margin, unit).replace("+", "±")))
-    if verdict["missing"]:
-        facts.append(("without a value", f"seed {', '.join(map(str, verdict['missing']))}"))
+    if verdict.get("is_unequal"):
+        facts.append(("cost", "unequal, as declared"))
+    if verdict["margin"]:
+        margin = write_change(verdict["margin"], unit).replace("+", "±")
+        facts.append(("no difference within", margin))
+        facts.append(("p of lying within, corrected", write_probability(_within(verdict))))
+    if verdict["lacking"]:
+        facts.append(("without a value", f"seed {', '.join(map(str, verdict['lacking']))}"))
     return facts
 
 
-def is_unequal(budget: Row) -> bool:
-    """True iff the two sides of a contrast spend differently, by more than 1 %."""
-    known = [budget[side] for side in ("arm", "rival") if budget.get(side) is not None]
-    return len(known) == 2 and abs(known[0] - known[1]) > EQUAL * max(known)
+def list_study_settings(experiment: Row) -> list[tuple[str, Rows]]:
+    """The settings of a study: contrasts and tasks one by one; arms have a table of their own."""
+    plain = {key: value for key, value in experiment.items() if key not in {"arms", "tasks"}}
+    study = dict(experiment.get("study", {}))
+    contrasts = [str(line).partition(":") for line in study.pop("contrasts", ())]
+    if "study" in plain:
+        plain["study"] = study
+    tasks = {
+        f"task {task.get('name')}": {key: value for key, value in task.items() if key != "name"}
+        for task in experiment.get("tasks", ())
+    }
+    told = [("contrasts", [(name, line.strip()) for name, _, line in contrasts])] * bool(contrasts)
+    return [*list_settings(plain), *told, *list_settings(tasks)]
 
 
 def list_panels(record: StudyRecord) -> list[Panel]:
@@ -169,6 +179,11 @@ def _resampled(effect: Row, unit: str) -> Rows:
         return []
     found = write_interval({"low": ends[0], "high": ends[1]}, unit)
     return [("95 % by bootstrap", found)]
+
+
+def _within(verdict: Row) -> float | None:
+    found: float | None = verdict.get("p_within_holm")
+    return found
 
 
 def _spent(number: float | None) -> str:

@@ -14,7 +14,7 @@ from recursive_lth.report.study_record import Row
 from recursive_lth.report.study_values import spell
 from recursive_lth.report.ticks import mark_writer, set_numbers
 
-WIDTH, HEIGHT = 500, 300  # pixels
+WIDTH, HEIGHT = 470, 300  # pixels
 LETTERS = 16  # of an arm's name that fits below its column
 
 

@@ -17,7 +17,7 @@ from recursive_lth.report.tickets_levels import MOST_CURVES, look
 from recursive_lth.report.ticks import set_numbers
 from recursive_lth.statistics import average, interval
 
-WIDTH = 500  # pixels of a measure's figure: two stand side by side
+WIDTH = 470  # pixels of a measure's figure: two stand side by side
 LETTERS = 20  # of an arm's name that fits beside its row
 RATIO = 8.0  # of the values of one measure, from where equal ratios are to look equal
 TRAINING = 0.7  # of the axis between two trainings' places that a training takes; moves the rest

@@ -16,7 +16,7 @@ READING = ("arm", "seed", "moment", "values")
 CURVE = ("arm", "seed", "training", "curve")
 VERDICT = (
     *("name", "arm", "rival", "measure", "unit", "direction", "pairs", "effect", "standardised"),
-    *("p", "p_holm", "verdict", "seeds_needed", "budget", "missing", "words"),
+    *("p", "p_exact", "p_holm", "verdict", "margin", "seeds_needed", "budget", "words"),
 )
 
 
@@ -24,7 +24,8 @@ VERDICT = (
 class StudyRecord:
     """What a study's folder says; `summary` is None while it is unfinished, and no verdicts yet.
 
-    Each reading has the number of its `training`, which along a lineage is its generation.
+    Each reading has the number of its `training`, which along a lineage is its generation. Of a
+    verdict `pairs` are those that have both values, `lacking` the seeds of the others.
     """
 
     folder: Path
@@ -32,6 +33,7 @@ class StudyRecord:
     readings: list[dict[str, Any]]
     curves: list[dict[str, Any]]
     verdicts: list[dict[str, Any]]
+    family: dict[str, Any]  # of the verdicts: level and correction; {} without any
     summary: dict[str, Any] | None
 
     @property
@@ -44,7 +46,10 @@ class StudyRecord:
         """The arms that have readings or curves, in the order of the experiment."""
         found = dict.fromkeys(row["arm"] for row in [*self.readings, *self.curves])
         declared = [arm["name"] for arm in self.experiment.get("arms", ())]
-        return [*(arm for arm in declared if arm in found), *(a for a in found if a not in declared)]
+        return [
+            *(arm for arm in declared if arm in found),
+            *(a for a in found if a not in declared),
+        ]
 
     @property
     def moves(self) -> dict[str, list[str]]:
@@ -98,7 +103,7 @@ def read_study(folder: Path) -> StudyRecord:
     """
     check_folder(folder)
     summary = _read_table(folder / "summary.json")
-    verdicts = (_read_table(folder / "verdicts.json") or {}).get("verdicts", [])
+    found = _read_table(folder / "verdicts.json") or {}
     stored = check_lines(folder, READING, read_lines(folder / "readings.jsonl"))
     readings = [{"training": reading.get("generation", 0), **reading} for reading in stored]
     curves = check_lines(folder, CURVE, read_lines(folder / "curves.jsonl"))
@@ -107,9 +112,17 @@ def read_study(folder: Path) -> StudyRecord:
         read_experiment(folder / "experiment.toml"),
         _latest(readings, ("arm", "seed", "training", "moment")),
         _latest(curves, ("arm", "seed", "training")),
-        check_lines(folder, VERDICT, verdicts),
+        [_split(v) for v in check_lines(folder, VERDICT, found.get("verdicts", []))],
+        dict(found.get("family", {})),
         summary,
     )
+
+
+def _split(verdict: Row) -> dict[str, Any]:
+    """A verdict with its pairs apart from the seeds on which an arm has no value."""
+    whole = [pair for pair in verdict["pairs"] if None not in (pair["arm"], pair["rival"])]
+    lacking = [pair["seed"] for pair in verdict["pairs"] if pair not in whole]
+    return {**verdict, "pairs": whole, "lacking": lacking}
 
 
 def _latest(rows: Sequence[dict[str, Any]], keys: Sequence[str]) -> list[dict[str, Any]]:

@@ -13,14 +13,14 @@ from recursive_lth.report.study_values import (
     write_value,
 )
 from recursive_lth.report.table import Table
-from recursive_lth.statistics import average
+from recursive_lth.statistics import LEVEL, average
 
 TESTED = ("test_accuracy", "val_accuracy")  # the first that the panel has
 
 
-def verdicts_table(verdicts: Sequence[Row]) -> Table:
-    """A row for each hypothesis; effects are arm minus rival, p after Holm is over all of them."""
-    headers = ["hypothesis", "claim", "effect", "95 % interval", "p", "p, Holm", "n", "verdict"]
+def verdicts_table(record: StudyRecord) -> Table:
+    """A row for each hypothesis; effects are arm minus rival, p is corrected over all of them."""
+    headers = ["hypothesis", "claim", "effect", "95 % interval", "p", "corrected p", "n", "verdict"]
     rows = [
         [
             str(verdict["name"]),
@@ -28,11 +28,11 @@ def verdicts_table(verdicts: Sequence[Row]) -> Table:
             write_change(verdict["effect"].get("mean"), verdict["unit"]),
             write_interval(verdict["effect"], verdict["unit"]),
             write_probability(verdict["p"]),
-            write_probability(verdict["p_holm"]),
+            write_deciding(verdict, record.family),
             str(len(verdict["pairs"])),
             str(verdict["verdict"]),
         ]
-        for verdict in verdicts
+        for verdict in record.verdicts
     ]
     return Table(headers, rows)
 
@@ -47,6 +47,15 @@ def tell_claim(verdict: Row) -> str:
     if moment not in (None, 1):
         words += f", {write_moment(moment)}"
     return words if training in (None, -1) else f"{words}, in training {training}"
+
+
+def write_deciding(verdict: Row, family: Row) -> str:
+    """The corrected p that the verdict rests on: of a difference, or that there is none to speak
+    of."""
+    p, within = verdict["p_holm"], verdict.get("p_within_holm")
+    if verdict["verdict"] == "refuted" and within is not None and p > family.get("level", LEVEL):
+        return f"{write_probability(within)} within margin"
+    return write_probability(p)
 
 
 def write_probability(p: float | None) -> str:
@@ -160,8 +169,10 @@ def write_spread(values: Sequence[float | None], unit: str) -> str:
     mean = write_value(found["mean"], unit)
     if found["sd"] is None:
         return mean
-    return f"{mean} ± {100 * found['sd']:.2f}" if unit == "share" else (
-        f"{mean} ± {write_value(found['sd'], unit)}"
+    return (
+        f"{mean} ± {100 * found['sd']:.2f}"
+        if unit == "share"
+        else (f"{mean} ± {write_value(found['sd'], unit)}")
     )
 
 

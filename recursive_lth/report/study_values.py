@@ -69,12 +69,3 @@ def write_moment(moment: float) -> str:
     if moment in (0, 1):
         return "after training" if moment else "before training"
     return f"at {100 * moment:.3g} % of training"
-
-
-def signed_share(value: float) -> str:
-    """A share of change with its sign.
-
-    >>> signed_share(-0.5)
-    '−50.0 %'
-    """
-    return f"{signed(100 * value, 1)} %"

@@ -89,7 +89,10 @@ def set_numbers(
         _mark(axis, spaced(ROUND, low, high, math.log10, 0.16), short_count)
     else:
         margin = 0.08 * ((high - low) or abs(high) or 1.0)
-        low, high = low - margin, high + margin
+        if is_share and low >= 0 and high <= 1:  # no marks of shares that cannot be
+            low, high = max(low - margin, -0.01), min(high + margin, 1.01)
+        else:
+            low, high = low - margin, high + margin
         axis.set_major_locator(MaxNLocator(4))
         axis.set_major_formatter(FuncFormatter(lambda v, _: write(v)))
     (axes.set_xlim if is_across else axes.set_ylim)(low, high)
