@@ -69,3 +69,15 @@ def write_moment(moment: float) -> str:
     if moment in (0, 1):
         return "after training" if moment else "before training"
     return f"at {100 * moment:.3g} % of training"
+
+
+def shorten(name: str, letters: int) -> str:
+    """A name of at most so many letters; a longer one loses its middle.
+
+    >>> shorten("grown_from_the_start", 11), shorten("grown", 11)
+    ('grown…start', 'grown')
+    """
+    if len(name) <= letters:
+        return name
+    tail = (letters - 1) // 2
+    return f"{name[: letters - 1 - tail]}…{name[-tail:]}"
