@@ -12,6 +12,7 @@ from recursive_lth.report.canvas import FULL_WIDTH, LIGHT, draw_svg
 from recursive_lth.report.quantities import short_count
 from recursive_lth.report.study_panel import KEYS, MOST_ARMS, MOST_BANDS
 from recursive_lth.report.study_record import Row, StudyRecord
+from recursive_lth.report.study_values import band as band_of
 from recursive_lth.report.tickets_levels import look
 from recursive_lth.report.ticks import set_accuracies, set_numbers
 from recursive_lth.statistics import average
@@ -22,7 +23,7 @@ TWENTIETH = 0.05
 
 
 class Band(NamedTuple):
-    """One training of an arm at its looks: means over the seeds, and one deviation to each side."""
+    """One training of an arm at its looks: means over the seeds, and one deviation about them."""
 
     spent: list[float]  # multiply-adds of the arm so far
     mean: list[float]
@@ -116,13 +117,9 @@ def read_bands(curves: Sequence[Row], arm: str, key: str) -> list[Band]:
         looks = [at for at in zip(*seeds, strict=False) if any(p.get(key) is not None for p in at)]
         if not looks:
             continue
-        told = [average(point.get(key) for point in at) for at in looks]
-        means = [float(each["mean"]) for each in told]
-        spreads = [float(each["sd"] or 0.0) for each in told]
+        known = [[p[key] for p in at if p.get(key) is not None] for at in looks]
+        means, low, high = (list(part) for part in zip(*map(band_of, known), strict=True))
         spent = [float(average(point["spent"] for point in at)["mean"]) for at in looks]
-        # on a scale of ratios a band must not reach 0
-        low = [max(m - s, 0.1 * m) for m, s in zip(means, spreads, strict=True)]
-        high = [m + s for m, s in zip(means, spreads, strict=True)]
         found.append(Band(spent, means, low, high))
     return found
 

@@ -12,10 +12,10 @@ from recursive_lth.report.canvas import FULL_WIDTH, LIGHT, draw_svg
 from recursive_lth.report.study_pairs import spread_out
 from recursive_lth.report.study_record import Place, StudyRecord
 from recursive_lth.report.study_table import last_place
-from recursive_lth.report.study_values import shorten, spell, write_moment
+from recursive_lth.report.study_values import band, shorten, spell, write_moment
 from recursive_lth.report.tickets_levels import look
 from recursive_lth.report.ticks import set_numbers
-from recursive_lth.statistics import average, interval
+from recursive_lth.statistics import interval
 
 WIDTH = 470  # pixels of a measure's figure: two stand side by side
 MOST_ARMS = 16  # in one frame: so many looks there are
@@ -90,10 +90,12 @@ def _paint_strip(axes: Axes, strip: Strip, rows: Sequence[str], *, is_share: boo
         found = interval(values)
         if found["low"] is not None:
             half = most - least  # an interval of few seeds must not flatten everything else
-            ends = max(found["low"], least - half), min(found["high"], most + half)
-            if least > 0:
-                ends = max(ends[0], least / 2), ends[1]
+            lowest = max(least - half, least / 2) if least > 0 else least - half
+            ends = max(found["low"], lowest), min(found["high"], most + half)
             axes.plot(ends, [y - 0.2, y - 0.2], color=LIGHT["accent"], linewidth=2.2, zorder=3)
+            for end, whole, arrow in zip(ends, (found["low"], found["high"]), "<>", strict=True):
+                if end != whole:
+                    axes.scatter(end, y - 0.2, s=24, marker=arrow, color=LIGHT["accent"], zorder=3)
             reach += ends
         axes.scatter([found["mean"]], [y - 0.2], s=34, color=LIGHT["accent"], zorder=4)
     set_numbers(axes, axes.xaxis, reach, is_share=is_share, ratio=RATIO)
@@ -154,12 +156,8 @@ def _paint_measure(axes: Axes, record: StudyRecord, measure: str, every: set[Pla
         colour, marker, dashes = look(number)
         line = read_line(record, measure, arm)
         across = [place[0] + stretch * (place[1] - 0.5) for place in line]
-        told = [average(values) for values in line.values()]
-        means = [each["mean"] for each in told]
-        low = [each["mean"] - (each["sd"] or 0.0) for each in told]
-        high = [each["mean"] + (each["sd"] or 0.0) for each in told]
-        if min(means, default=0.0) > 0:  # a band must not reach 0 where ratios are shown
-            low = [max(a, 0.5 * mean) for a, mean in zip(low, means, strict=True)]
+        told = [band(values) for values in line.values()]
+        means, low, high = ([each[i] for each in told] for i in range(3))
         if len(record.arms) > MOST_BANDS:
             low = high = means
         axes.fill_between(across, low, high, color=colour, alpha=0.13, linewidth=0)
