@@ -141,7 +141,9 @@ def test_a_runner_that_kills_leaves_the_race(tmp_path: Path) -> None:
 
 def test_not_growing_is_needed(tmp_path: Path) -> None:
     """All gains are over it: where it kills, the run stops, with one line that names it."""
-    with pytest.raises(InputError, match=f"^0002-judge-0-0 has killed {WORKERS} workers, prob"):
+    with pytest.raises(
+        InputError, match=f"^0002-judge-0-0 .phase judge.* has killed {WORKERS} workers, prob"
+    ):
         chosen(bench_at(tmp_path), Deadly(of_candidate(0)))
 
 
@@ -153,5 +155,7 @@ def test_a_training_that_a_run_needs_stops_it(tmp_path: Path) -> None:
         Wanted(bench, first_ticket(), Job(f"replicate-{n}", bench.experiment.training, 7, n))
         for n in range(2)
     ]
-    with pytest.raises(InputError, match=r"^replicate-1 has killed 4 workers.*use fewer --workers"):
+    with pytest.raises(
+        InputError, match=r"^replicate-1 .* has killed 4 workers.*use fewer --workers"
+    ):
         train_all(wanted)

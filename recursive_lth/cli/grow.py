@@ -129,14 +129,19 @@ def _print_plan(experiment: Experiment, data_dir: Path | None, out: Path, as_jso
     if as_json:
         screen.print_json({"folder": str(folder), "experiment": tomllib.loads(text), "plan": cost})
         return
-    first, confirming = cost["start"], cost["confirmation_epochs"]
+    first = cost["start"]
+    shares = {
+        "at most {:g} in races": cost["race_epochs"],
+        "{:g} to confirm tickets": cost["confirmation_epochs"],
+    }
+    told = ", ".join(words.format(epochs) for words, epochs in shares.items() if epochs)
     print(
         text,
         f"# starts as {first['architecture']}: depth {first['depth']}, "
         f"{count(first['weights'])} weights, {operations(first['multiply_adds'])} multiply-adds",
         f"# {cost['generations']} generations, about {cost['epochs']:g} epochs of "
         f"{cost['training_samples']} samples"
-        f"{f' ({confirming:g} to confirm tickets)' if confirming else ''}, "
+        f"{f' ({told})' if told else ''}, "
         f"{cost['training_steps']} steps, "
         f"{operations(cost['training_multiply_adds'])} multiply-adds",
         f"# folder {folder}",

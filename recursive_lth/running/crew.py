@@ -89,8 +89,9 @@ def _is_split(company: Company) -> bool:
 def _given_up(one: Wanted, workers: int) -> Fitted:
     """A training that came to nothing. Raises `InputError` where the run needs it."""
     if not one.may_fail:
+        place = ", ".join(f"{key} {at}" for key, at in one.job.place.items() if at is not None)
         raise InputError(
-            f"{one.job.name} has killed {workers} workers, probably for want of memory: "
+            f"{one.job.name} ({place}) has killed {workers} workers, probably for want of memory: "
             "use fewer --workers, or a smaller network or batch"
         )
     one.bench.stages.suspect(one.job.name, workers)
