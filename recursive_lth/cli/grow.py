@@ -111,6 +111,7 @@ def _settings(
 def _print_plan(experiment: Experiment, data_dir: Path | None, out: Path, as_json: bool) -> None:
     """Print the resolved experiment and about what it costs; the text is TOML itself."""
     from recursive_lth import api
+    from recursive_lth.config.ignored import check_ignored
     from recursive_lth.search.check import check_fit, check_names, check_pruning
     from recursive_lth.search.plan import plan, start_architecture
     from recursive_lth.training import datasets
@@ -119,6 +120,7 @@ def _print_plan(experiment: Experiment, data_dir: Path | None, out: Path, as_jso
 
     check_names(experiment)
     check_pruning(experiment)
+    check_ignored(experiment)
     dataset = datasets.load(experiment.data.name, data_dir)
     parts = split(dataset, experiment.data, experiment.seed, choose("cpu"))
     start = start_architecture(experiment, dataset.sample_shape, parts.classes)
