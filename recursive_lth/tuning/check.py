@@ -72,7 +72,8 @@ def check_tuning(experiment: TuningExperiment, data_dir: Path | None = None) -> 
         unread = {key for key in unread if not SWITCHED[key].is_read(trial)}
     for key in sorted(unread):
         raise InputError(
-            f"tune: {key} is read {SWITCHED[key].words} alone, and no trial is such: leave it out"
+            f"tune: {key} would do nothing in any trial: it is read {SWITCHED[key].words}; "
+            "leave it out"
         )
     return load_once(tuned(experiment, {}).data.name)
 
