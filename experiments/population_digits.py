@@ -2,11 +2,11 @@
 
     python experiments/population_digits.py
 
-Question: does a population, which keeps the front of validation accuracy and remaining weights alive
-and lets each of it grow in turn, cover more of it than a single lineage does? Every run has the same
-multiply-adds. What is compared is the hypervolume of the tickets found within them, accuracy above
-.8 times decades below the weights of the start network, on validation data that select and once
-more on test data that do not. Writes population_digits.json and .md beside itself.
+Question: does a population, which keeps the front of validation accuracy and remaining weights
+alive and lets each of it grow in turn, cover more than a single lineage does? Every run has the same
+multiply-adds. What is compared is the hypervolume of the tickets found within them: accuracy above
+.8 times decades below the weights of the start network, on the validation data that select, and on
+test data, which do not. Writes population_digits.json and .md beside itself.
 """
 
 import argparse
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from recursive_lth.files import write_atomic, write_json
-from recursive_lth.search.generation import Generation
+from recursive_lth.running.run_folder import run_folder
+from recursive_lth.search.generation import Generation, read_lineage
 from recursive_lth.search.lineage import START
 from recursive_lth.search.population import hypervolume_of
 from recursive_lth.search.run import grow
@@ -46,9 +47,10 @@ def found_by(seed: int, rule: tuple[str, ...], budget: float, out: Path) -> list
     own = [f"seed={seed}", f"budget.multiply_adds={budget}"]
     default = [s for s in COMMON if not (s.startswith("acceptance.margin"))]
     experiment = load_experiment("grow_digits", [*default, *own, *rule])
-    lines = list(grow(experiment, out=out))
+    for _ in grow(experiment, out=out):
+        pass
     return [
-        line for line in lines
+        line for line in read_lineage(run_folder(experiment, out))  # with test accuracies
         if line.accepted and line.operator != START and line.training_cost <= budget
     ]  # fmt: skip
 
@@ -69,7 +71,7 @@ def row_of(seed: int, name: str, tickets: list[Generation], ceiling: int) -> dic
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--budget", type=float, default=2e10)
+    parser.add_argument("--budget", type=float, default=8e9)
     arguments = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
