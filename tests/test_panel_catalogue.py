@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,7 +30,7 @@ STUDIES: Mapping[str, StudyExperiment] = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def scenes(name: str) -> tuple[TemporaryDirectory[str], list[Scene]]:
     """The scenes of a study, and the folder in which their probes leave their trainings."""
     folder = TemporaryDirectory()
@@ -73,7 +73,7 @@ def test_each_says_something_at_the_end(name: str) -> None:
 def test_what_is_read_does_not_hang_on_what_else_is(tmp_path: Path) -> None:
     """Read in the other order, of the same arm played again elsewhere, numbers are the same."""
     again = scenes_of(STUDIES["grown"], tmp_path)[-1]
-    found = {name: measure.read(again) for name, measure in reversed(PANEL.items())}
+    found = {name: measure.read(again) for name, measure in list(PANEL.items())[::-1]}
     assert found == {name: PANEL[name].read(scene("grown end")) for name in found}
 
 

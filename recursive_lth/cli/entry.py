@@ -62,8 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     is_debug = bool(bound.arguments.get("debug"))
     advice = (
         "; the same command goes on from what is saved"
-        if command
-        in (grow.grow, prune.prune, signals.signal, study.study, tune.tune, worker.worker)
+        if command in (grow.grow, prune.prune, signals.signal, study.study, tune.tune, worker.worker)
         else ""
     )
     with _terminable():

@@ -112,7 +112,9 @@ def study(
     console.print(f"report   {record.folder / 'report.html'}")
 
 
-def _experiment(subject: str, settings: list[str], data: str | None, out: Path) -> StudyExperiment:
+def _experiment(
+    subject: str, settings: list[str], data: str | None, out: Path
+) -> StudyExperiment:
     """What is to be studied, with the settings laid over."""
     if subject.endswith(shelf.SUFFIX) or subject in shelf.names("experiment"):
         return shelf.load_study_experiment(subject, settings)
