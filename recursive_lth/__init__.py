@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recursive_lth.api import grow, prune, run_folder, tune
+    from recursive_lth.api import grow, prune, run_folder, run_study, tune
     from recursive_lth.architecture.graph import Architecture
     from recursive_lth.config import (
         Experiment,
@@ -55,7 +55,7 @@ _HOMES = {
     "merge_norms": "pruning.merge",
     "prune": "api",
     "run_folder": "api",
-    "study": "api",
+    "run_study": "api",
     "ticket_from_module": "ticket.from_module",
     "tune": "api",
 }
@@ -84,7 +84,7 @@ __all__ = [
     "merge_norms",
     "prune",
     "run_folder",
-    "study",
+    "run_study",
     "ticket_from_module",
     "tune",
 ]

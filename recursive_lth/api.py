@@ -88,7 +88,7 @@ def prune(
     _report(run_folder(experiment, out), write_tickets_report)
 
 
-def study(
+def run_study(
     experiment: StudyExperiment,
     *,
     data_dir: Path | None = None,

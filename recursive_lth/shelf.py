@@ -15,6 +15,7 @@ from recursive_lth.config import (
     TuningExperiment,
     nearest,
 )
+from recursive_lth.config.ignored import yielded
 from recursive_lth.config_file import (
     any_experiment_from,
     experiment_from,
@@ -97,7 +98,8 @@ def load_experiment(name: str | Path, settings: Iterable[str] = ()) -> Experimen
 
     `settings` are like `training.epochs=5`. A file without a [space] table, or settings that name
     another `growth.space`, take that space from the shelf; settings of single `space.` keys are
-    laid over it. Raises `InputError` naming the file, or the setting, and the key.
+    laid over it. What the file says and a setting switches off is put back to its default. Raises
+    `InputError` naming the file, or the setting, and the key.
 
     >>> load_experiment("grow_digits", ["seed=3"]).seed
     3
@@ -109,7 +111,7 @@ def load_experiment(name: str | Path, settings: Iterable[str] = ()) -> Experimen
     if "space" not in data or wanted.growth.space != written.growth.space:
         place = find("search space", wanted.growth.space, beside=path.parent)
         data = {**data, "space": _space(place)[1]}
-    return experiment_from(override(data, settings))
+    return yielded(experiment_from(override(data, settings)), settings)
 
 
 def load_ticket_experiment(name: str | Path, settings: Iterable[str] = ()) -> TicketExperiment:

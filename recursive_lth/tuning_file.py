@@ -6,6 +6,7 @@ from types import UnionType
 from typing import Any, get_args, get_type_hints
 
 from recursive_lth.config import Experiment, Parameter, TuningExperiment, nearest
+from recursive_lth.config.ignored import keys_of, without_ignored, yielded
 from recursive_lth.config_file import build, checked_values, convert, override, plain
 from recursive_lth.errors import InputError
 
@@ -66,7 +67,9 @@ def _check_values(parameter: Parameter, kind: Any) -> None:
 def tuned(experiment: TuningExperiment, values: Mapping[str, Any]) -> Experiment:
     """The `grow` experiment of a trial: the base, `tune.set` laid over it, then `values` by key.
 
-    Its seed is the tuning's. Raises `InputError` where the values do not go together.
+    Its seed is the tuning's. What is laid over the base and nothing reads under these values is put
+    back to its default, as is what they switch off in the base: trials that differ in nothing else
+    are one run. Raises `InputError` where the values do not go together.
     """
     base = plain(experiment.base)
     wanted = _laid(base, experiment.tune.set, values)["growth"].get("space")
@@ -74,7 +77,15 @@ def tuned(experiment: TuningExperiment, values: Mapping[str, Any]) -> Experiment
         spaces = {entry.name: entry.space for entry in experiment.spaces}
         base["space"] = plain(spaces[wanted])
     laid = _laid(base, experiment.tune.set, values)
-    return build(Experiment, {**laid, "seed": experiment.seed}, "")
+    found = build(Experiment, {**laid, "seed": experiment.seed}, "")
+    own = written(experiment) | set(values)
+    return without_ignored(yielded(found, own), own)
+
+
+def written(experiment: TuningExperiment) -> set[str]:
+    """The keys that the tuning lays over its base or varies."""
+    varied = {parameter.key for parameter in experiment.tune.parameters}
+    return keys_of(experiment.tune.set) | varied
 
 
 def _laid(

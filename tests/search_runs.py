@@ -17,6 +17,7 @@ import torch
 from recursive_lth import seeds
 from recursive_lth.architecture.zoo import mlp
 from recursive_lth.config import Experiment, GrowthStep, Space
+from recursive_lth.config.ignored import yielded
 from recursive_lth.config_file import experiment_from, override
 from recursive_lth.growth.gradient_gain import GradientGain
 from recursive_lth.running.clock import Clock
@@ -59,7 +60,7 @@ NUMBERS = r"[0-9.e+-]+"
 
 def small(*settings: str) -> Experiment:
     """The small experiment with settings such as `budget.generations=2` laid over it."""
-    return experiment_from(override(SMALL, settings))
+    return yielded(experiment_from(override(SMALL, settings)), settings)
 
 
 @lru_cache(maxsize=1)

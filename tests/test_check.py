@@ -58,7 +58,6 @@ def test_a_wrong_name_is_an_error_that_names_key_and_cure(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["growth.warmup_epochs=7"], "growth.warmup_epochs is read with .*carry_warmup alone"),
         (["space.density=[0.1, 0.9]"], "space.density is that of space.mask random alone"),
         (
             [FIXED, 'growth.schedule=[{operator="widen", density=0.9}]'],

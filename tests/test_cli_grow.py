@@ -84,11 +84,22 @@ def test_a_dry_run_prints_an_experiment_that_reads_back(
     experiment = shelf.load_experiment("grow_digits", [*TINY, "seed=3"])
     assert experiment_from(tomllib.loads(text)) == experiment
     assert "# 2 generations, about" in text
+    assert "in races" not in text
     assert main([*arguments, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert experiment_from(document["experiment"]) == experiment
     assert document["plan"]["training_multiply_adds"] > 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_tells_races_and_confirmations_apart(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One race of two seeds more: not growing and the candidate, half an epoch each."""
+    more = ("growth.replicates=3", "acceptance.rule=paired", "acceptance.replicates=2")
+    settings = [word for setting in more for word in ("--set", setting)]
+    assert main(["grow", *SETTINGS, *settings, "--dry-run"]) == 0
+    assert "(at most 2 in races, 8 to confirm tickets)" in capsys.readouterr().out
 
 
 def test_a_ticket_is_evaluated_on_the_data_of_its_run(

@@ -54,6 +54,7 @@ def test_the_barrier_of_a_known_hill(ends: tuple[float, float], height: float, h
 
 def test_valleys_and_ends() -> None:
     """A valley between level ends is no barrier; a diverged end says nothing, a middle all."""
+    assert barrier([0.0, 2.0, 1.0]) == 1.5
     assert barrier([1.0, 0.2, 1.0]) == 0
     assert barrier_above_line([1.0, 0.2, 1.0]) == 0
     for found in (barrier, barrier_above_line):

@@ -59,6 +59,16 @@ def test_calibration_error_by_hand() -> None:
     assert calibration_error(even, torch.tensor([0, 0, 1, 1])) == pytest.approx(0, abs=1e-12)
 
 
+def test_bins_hold_their_upper_ends() -> None:
+    """Of (0, 1/2] and (1/2, 1], a confidence of exactly 1/2 lies in the first.
+
+    Wrong there, it is 1/2 off; right at 0.9 in the second, 1/10: in one bin these would cancel.
+    """
+    logits = torch.tensor([[0.0, 0.0], [math.log(9), 0.0]], dtype=torch.float64)
+    found = calibration_error(logits, torch.tensor([1, 0]), bins=2)
+    assert found == pytest.approx((0.5 + 0.1) / 2)
+
+
 @given(SEEDS)
 def test_over_confidence_is_the_loss_that_a_temperature_saves(seed: int) -> None:
     """By its definition, with the sign of T - 1; sharper logits are surer."""

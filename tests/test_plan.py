@@ -23,6 +23,7 @@ from recursive_lth.search.plan import (
     plan,
     planned_confirmation,
     planned_epochs,
+    planned_races,
     start_architecture,
 )
 from recursive_lth.ticket.morph import birth
@@ -131,6 +132,61 @@ def test_confirmations_are_planned(settings: list[str], confirmed: list[float]) 
     assert whole_plan == [a + b for a, b in zip(alone, confirmed, strict=True)]
     assert plan(paired, SHAPE, 10, 120)["confirmation_epochs"] == sum(confirmed)
     assert plan(small(), SHAPE, 10, 120)["confirmation_epochs"] == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "raced"),
+    [
+        ([], 0),
+        (["growth.replicates=1"], 0),
+        (["growth.replicates=3"], 2 * (1 + 1) * 2),  # not growing and half of two, 2 epochs each
+        (["growth.replicates=3", "growth.candidates=5"], 2 * (1 + 3) * 2),
+        (["growth.replicates=4", "growth.keep=1"], 3 * (1 + 2) * 2),
+        (["growth.replicates=4", "growth.policy=never"], 0),
+        (["growth.replicates=4", "growth.policy=fixed", "growth.schedule=[{}]"], 0),
+    ],
+)
+def test_races_are_planned_in_whole(settings: list[str], raced: float) -> None:
+    """On top of what a generation trains anyway, from generation 2 on, and told by themselves."""
+    experiment = small(*settings)
+    growth = replace(experiment.growth, replicates=1)
+    alone = replace(experiment, growth=growth)
+    architecture = start_architecture(experiment, SHAPE, 10)
+    assert planned_races(experiment) == [0, 0, raced, raced]
+    with_races = planned_epochs(experiment, architecture)
+    without = planned_epochs(alone, architecture)
+    assert [a - b for a, b in zip(with_races, without, strict=True)] == [0, 0, raced, raced]
+    assert plan(experiment, SHAPE, 10, 120)["race_epochs"] == 2 * raced
+    paired = replace(experiment, acceptance=replace(experiment.acceptance, rule="paired"))
+    both = planned_confirmation(replace(paired, growth=growth), architecture)
+    assert planned_confirmation(paired, architecture) == both  # races are no part of a ticket
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_whole"),
+    [
+        # fewer than five seeds never send anyone away by signed ranks; no cut, and all race
+        (("growth.race=wilcoxon", "growth.replicates=4", "growth.keep=1", "growth.cut=none"), True),
+        (("growth.replicates=4", "growth.keep=1", "growth.cut=none"), False),
+        (("growth.replicates=3", "growth.candidates=4", "growth.cut=halving"), False),
+    ],
+)
+def test_a_search_trains_at_most_as_long_as_planned(
+    settings: tuple[str, ...], is_whole: bool, tmp_path: Path
+) -> None:
+    """Of candidates and their races, epoch for epoch: a bound, and reached where nobody is cut."""
+    experiment = small(*settings)
+    growth = experiment.growth
+    for (turn, _), raced in zip(
+        whole(bench_of(experiment, tmp_path)), planned_races(experiment), strict=True
+    ):
+        if turn.generation < 2:
+            assert not raced
+            continue
+        trained = sum(candidate.training_steps for candidate in turn.candidates) / PER_EPOCH
+        planned = (1 + growth.candidates) * growth.judge_epochs + raced
+        assert trained == planned if is_whole else trained <= planned
+        assert max(len(candidate.replicates) for candidate in turn.candidates) > 1
 
 
 def test_a_batch_larger_than_the_data_is_all_of_it() -> None:

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 import search_runs
@@ -17,7 +16,7 @@ from recursive_lth.running import workers as workers_module
 from recursive_lth.running.fit import EndsAt
 from recursive_lth.running.job import Job, Source
 from recursive_lth.running.run_folder import run_folder
-from recursive_lth.running.wanted import Company, Wanted
+from recursive_lth.running.wanted import Wanted
 from recursive_lth.running.workers import crew_of
 from recursive_lth.search.run import grow
 
@@ -67,21 +66,6 @@ def test_growth_finds_the_same_bits_with_two_workers(tmp_path: Path) -> None:
         tickets = sorted(path.name for path in (folder / "tickets").iterdir())
         found.append(([turn | {"seconds": 0} for turn in turns], rows, tickets))
     assert found[0] == found[1]
-
-
-def test_what_kills_its_workers_is_named(tmp_path: Path) -> None:
-    """After four workers the run stops with one line, and stands where it stood."""
-    from distributed.scheduler import KilledWorker
-
-    class Killer:
-        def result(self) -> None:
-            raise KilledWorker("task", last_worker=Mock(), allowed_failures=3)
-
-    bench = search_runs.bench_of(search_runs.small(), tmp_path)
-    job = Job("0002-judge-1-0", bench.experiment.training, 7, 0)
-    company = Company((Wanted(bench, first_ticket(), job),), ())
-    with pytest.raises(InputError, match="0002-judge-1-0 has killed 4 workers"):
-        workers_module._result(Killer(), company)
 
 
 def test_functions_of_this_process_stay_in_it(tmp_path: Path) -> None:

@@ -11,11 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from lottery_runs import small as small_tickets
 from search_runs import rows_of, small, timeless
 from tiny import clean_environment
 
 from recursive_lth.config import Experiment
 from recursive_lth.config_file import experiment_to_toml
+from recursive_lth.errors import InputError
+from recursive_lth.lottery.run import prune
+from recursive_lth.running import workers as workers_module
+from recursive_lth.running.errand import Brought, Errand, perform
+from recursive_lth.running.job import Job
 from recursive_lth.search.run import grow
 
 KILLS = 10  # of workers, and as many of coordinators
@@ -126,3 +132,49 @@ def test_the_same_bytes_with_two_four_and_a_cluster(workers: str, tmp_path: Path
         with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
             list(grow(experiment, out=out, device="cpu", workers=cluster.scheduler_address))
     assert timeless(out / experiment.folder_name) == expected
+
+
+def is_guilty(job: Job) -> bool:
+    """Of a search candidate 2 of generation 2, of a `prune` what is re-initialised."""
+    return job.name == "0002-judge-2-0" or job.place.get("variant") == "reinit"
+
+
+def deadly(errand: Errand) -> Brought:
+    """In place of `_travel`, in a worker: some trainings end it."""
+    if any(is_guilty(call.job) for call in errand.calls):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return perform(errand, lambda ahead, what: None)
+
+
+@pytest.fixture
+def deadly_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Local workers that some trainings end; a crew lets go of what has ended two."""
+    monkeypatch.setattr(workers_module, "_travel", deadly)
+    monkeypatch.setattr(workers_module, "MOST_KILLED", 1)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("deadly_workers")
+def test_what_always_kills_its_worker_is_quarantined(tmp_path: Path) -> None:
+    """One of three that train as one program: two others are trained alone, the run goes on.
+
+    Six workers die: two of the company beside another, two of it by itself, two of the guilty one.
+    """
+    experiment = small("growth.candidates=3", "growth.rungs=1", "training.engine=dense", "seed=4")
+    line = list(grow(experiment, out=tmp_path, device="cpu", workers="2"))
+    candidates = line[2].candidates
+    assert candidates[2].status == "failed"
+    assert candidates[2].reason == "its training ended 2 workers"
+    assert [c.status for c in candidates].count("chosen") == 1
+    failed = {c.reason for c in candidates if c.status == "failed"}
+    assert failed <= {candidates[2].reason, "the same growth as candidate 2"}
+    assert len(line) == experiment.budget.generations + 1
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("deadly_workers")
+def test_a_training_that_prune_needs_stops_it(tmp_path: Path) -> None:
+    """A control is no candidate: there is nothing in its place, so one line names it."""
+    experiment = small_tickets('tickets.controls=["reinit"]', "training.engine=dense")
+    with pytest.raises(InputError, match=r"\(.*reinit.*\) has killed 2 workers, probably"):
+        list(prune(experiment, out=tmp_path, device="cpu", workers="2"))

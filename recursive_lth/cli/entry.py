@@ -45,6 +45,8 @@ app.command(report.report, name="report", help_epilogue=report.EXAMPLES, sort_ke
 app.command(compare.compare, name="compare", help_epilogue=compare.EXAMPLES, sort_key=4)
 app.command(evaluate.evaluate, name="evaluate", help_epilogue=evaluate.EXAMPLES, sort_key=5)
 
+RESUMABLE = (grow.grow, prune.prune, signals.signal, study.study, tune.tune, worker.worker)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status of the command that `arguments` (without the program's name) ask for.
@@ -60,11 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CycloptsError as error:
         return _say(f"{str(error).rstrip('.')}; see --help", WRONG_INPUT)
     is_debug = bool(bound.arguments.get("debug"))
-    advice = (
-        "; the same command goes on from what is saved"
-        if command in (grow.grow, prune.prune, signals.signal, study.study, tune.tune, worker.worker)
-        else ""
-    )
+    advice = "; the same command goes on from what is saved" if command in RESUMABLE else ""
     with _terminable():
         return _run(lambda: command(*bound.args, **bound.kwargs), is_debug=is_debug, advice=advice)
 

@@ -111,6 +111,7 @@ def _settings(
 def _print_plan(experiment: Experiment, data_dir: Path | None, out: Path, as_json: bool) -> None:
     """Print the resolved experiment and about what it costs; the text is TOML itself."""
     from recursive_lth import api
+    from recursive_lth.config.ignored import check_ignored
     from recursive_lth.search.check import check_fit, check_names, check_pruning
     from recursive_lth.search.plan import plan, start_architecture
     from recursive_lth.training import datasets
@@ -119,6 +120,7 @@ def _print_plan(experiment: Experiment, data_dir: Path | None, out: Path, as_jso
 
     check_names(experiment)
     check_pruning(experiment)
+    check_ignored(experiment)
     dataset = datasets.load(experiment.data.name, data_dir)
     parts = split(dataset, experiment.data, experiment.seed, choose("cpu"))
     start = start_architecture(experiment, parts.sample_shape, parts.classes)
@@ -129,14 +131,19 @@ def _print_plan(experiment: Experiment, data_dir: Path | None, out: Path, as_jso
     if as_json:
         screen.print_json({"folder": str(folder), "experiment": tomllib.loads(text), "plan": cost})
         return
-    first, confirming = cost["start"], cost["confirmation_epochs"]
+    first = cost["start"]
+    shares = {
+        "at most {:g} in races": cost["race_epochs"],
+        "{:g} to confirm tickets": cost["confirmation_epochs"],
+    }
+    told = ", ".join(words.format(epochs) for words, epochs in shares.items() if epochs)
     print(
         text,
         f"# starts as {first['architecture']}: depth {first['depth']}, "
         f"{count(first['weights'])} weights, {operations(first['multiply_adds'])} multiply-adds",
         f"# {cost['generations']} generations, about {cost['epochs']:g} epochs of "
         f"{cost['training_samples']} samples"
-        f"{f' ({confirming:g} to confirm tickets)' if confirming else ''}, "
+        f"{f' ({told})' if told else ''}, "
         f"{cost['training_steps']} steps, "
         f"{operations(cost['training_multiply_adds'])} multiply-adds",
         f"# folder {folder}",

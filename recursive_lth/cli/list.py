@@ -7,10 +7,11 @@ from typing import Any
 from recursive_lth import shelf
 from recursive_lth.cli import screen
 from recursive_lth.cli.options import Debug, Json, Out
-from recursive_lth.cli.runs import run_folders, state, tickets_state, tuning_state
+from recursive_lth.cli.runs import run_folders, state, study_state, tickets_state, tuning_state
 from recursive_lth.errors import InputError
 from recursive_lth.growth.catalogue import BIRTHS, GROWTHS
 from recursive_lth.report.record import command_of, read_run
+from recursive_lth.report.study_record import read_study
 from recursive_lth.report.table import Table
 from recursive_lth.report.tickets_record import read_tickets
 from recursive_lth.report.tuning_record import read_tuning
@@ -86,6 +87,8 @@ def _state(folder: Path) -> str:
             return tickets_state(read_tickets(folder))
         if command == "tune":
             return tuning_state(read_tuning(folder))
+        if command == "study":
+            return study_state(read_study(folder))
         return state(read_run(folder))
     except (InputError, OSError, tomllib.TOMLDecodeError) as error:
         return f"cannot be read: {error}"

@@ -19,11 +19,17 @@ def report(
 ) -> None:
     """Write a run's report.html anew and say where it is; an unfinished run has one too."""
     from recursive_lth.report.page import write_report
+    from recursive_lth.report.study_page import write_study_report
     from recursive_lth.report.tickets_page import write_tickets_report
     from recursive_lth.report.tuning_page import write_tuning_report
 
     folder = find_run(run, out)
-    writers = {"grow": write_report, "prune": write_tickets_report, "tune": write_tuning_report}
+    writers = {
+        "grow": write_report,
+        "prune": write_tickets_report,
+        "tune": write_tuning_report,
+        "study": write_study_report,
+    }
     path = writers[command_of(folder)](folder)
     if json:
         screen.print_json({"report": str(path)})

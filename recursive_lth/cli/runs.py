@@ -4,6 +4,7 @@ from pathlib import Path
 
 from recursive_lth.errors import InputError
 from recursive_lth.report.record import RunRecord
+from recursive_lth.report.study_record import StudyRecord
 from recursive_lth.report.tickets_record import TicketsRecord
 from recursive_lth.report.tuning_record import TuningRecord
 
@@ -61,3 +62,13 @@ def tuning_state(record: TuningRecord) -> str:
         return f"finished, {ended} trials"
     wanted = record.experiment["tune"]["trials"]
     return f"unfinished, {ended} of {wanted} trials; the same `tune` command goes on"
+
+
+def study_state(record: StudyRecord) -> str:
+    """How far a study came, in words."""
+    readings = len(record.readings)
+    if record.summary is not None:
+        return f"finished, {readings} readings"
+    if not readings:
+        return "begun, no reading yet"
+    return f"unfinished, {readings} readings; the same `study` command goes on"

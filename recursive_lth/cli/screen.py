@@ -11,9 +11,12 @@ from rich.table import Table as Grid
 from recursive_lth.report.table import Table
 
 PLAIN_WIDTH = 200  # where no terminal tells its own: wide enough that no row is folded
-TEXT_COLUMNS = frozenset({"growth", "ticket", "accepted", "against", "verdict", ""})
+TEXT_COLUMNS = frozenset(
+    {"growth", "ticket", "accepted", "against", "verdict", "claim", "moves", "unit", ""}
+)
 SHORT = {"multiply-adds": "mult-adds", "validation": "val", "generation": "gen"}
 DISPENSABLE = (  # in a narrow terminal
+    *("claim", "moves"),
     *("multiply-adds", "training cost", "density", "accepted"),
     *("p, flips", "pairs", "loss less by"),
 )

@@ -9,11 +9,19 @@ from rich.console import Console
 
 from recursive_lth.cli import screen
 from recursive_lth.cli.options import Debug, Json, Out
-from recursive_lth.cli.runs import find_run, state, tickets_state, tuning_state
+from recursive_lth.cli.runs import find_run, state, study_state, tickets_state, tuning_state
 from recursive_lth.report import standing
 from recursive_lth.report.confirmations import confirmation_table
 from recursive_lth.report.quantities import count, percent
 from recursive_lth.report.record import RunRecord, command_of, read_run
+from recursive_lth.report.study_record import StudyRecord, read_study
+from recursive_lth.report.study_table import (
+    arms_table,
+    lineage_panel_table,
+    panel_table,
+    verdicts_table,
+)
+from recursive_lth.report.study_values import write_moment
 from recursive_lth.report.table import Table, front_table, lineage_table
 from recursive_lth.report.tickets_record import TicketsRecord, read_tickets
 from recursive_lth.report.tickets_table import (
@@ -38,8 +46,9 @@ def show(run: Run, /, *, out: Out = Path("runs"), json: Json = False, debug: Deb
     """Show a run, finished or not: its tickets, its Pareto front, where the best one is dense."""
     folder, console = find_run(run, out), screen.console()
     command = command_of(folder)
-    if command != "grow":
-        (_show_tickets if command == "prune" else _show_tuning)(folder, console, is_json=json)
+    others = {"prune": _show_tickets, "tune": _show_tuning, "study": _show_study}
+    if command in others:
+        others[command](folder, console, is_json=json)
         return
     record = read_run(folder)
     if json:
@@ -71,6 +80,50 @@ def _show_tuning(folder: Path, console: Console, *, is_json: bool) -> None:
     claim = str(record.experiment.get("claim", "")).strip()
     console.print(f"{folder} ({tuning_state(record)})", *([claim] if claim else []), "", sep="\n")
     print_tuning(console, record)
+
+
+def _show_study(folder: Path, console: Console, *, is_json: bool) -> None:
+    record = read_study(folder)
+    if is_json:
+        screen.print_json(study_as_json(record))
+        return
+    claim = str(record.experiment.get("claim", "")).strip()
+    console.print(f"{folder} ({study_state(record)})", *([claim] if claim else []), "", sep="\n")
+    print_study(console, record)
+
+
+def print_study(console: Console, record: StudyRecord) -> None:
+    """Print the verdicts of a study, its arms, and what the panel says of them."""
+    if record.is_lineage:
+        screen.print_table(console, "the panel along the lineage", lineage_panel_table(record))
+        return
+    moments = sorted({reading["moment"] for reading in record.readings})
+    panels = [
+        (f"the panel {write_moment(m)}, the last of each arm", panel_table(record, m))
+        for m in moments
+    ]
+    for title, table in (
+        ("verdicts: arm minus rival, paired over seeds", verdicts_table(record)),
+        ("arms", arms_table(record)),
+        *panels,
+    ):
+        if table.rows:
+            screen.print_table(console, title, table)
+
+
+def study_as_json(record: StudyRecord) -> dict[str, Any]:
+    """The whole record of a study as one JSON document, but for its curves."""
+    summary = record.summary or {}
+    return {
+        "folder": str(record.folder),
+        "command": "study",
+        "is_finished": record.summary is not None,
+        "experiment": record.experiment,
+        "family": record.family,
+        "verdicts": record.verdicts,
+        "readings": record.readings,
+        **{key: summary.get(key) for key in ("measures", "cost", "versions", "machine")},
+    }
 
 
 def print_tuning(console: Console, record: TuningRecord) -> None:

@@ -1,6 +1,7 @@
 """`recursive-lth study`: a network, a run or arms of an experiment under the panel."""
 
 import tomllib
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +21,7 @@ from recursive_lth.config_file import (
     study_experiment_from,
 )
 from recursive_lth.errors import InputError
-from recursive_lth.report.quantities import count, duration, operations, percent
+from recursive_lth.report.quantities import count, operations, percent
 from recursive_lth.report.study_record import read_study
 from recursive_lth.report.table import Table
 
@@ -34,8 +35,8 @@ EXAMPLES = """Examples:
 Subject = Annotated[
     str,
     Parameter(
-        help="An experiment of `study` (a name or a file .toml), a run of `grow` (its folder, or how "
-        "its name in --out begins), or a ticket's file."
+        help="An experiment of `study` (a name or a file .toml), a run of `grow` (its folder, or "
+        "how its name in --out begins), or a ticket's file."
     ),
 ]
 Panel = Annotated[
@@ -58,7 +59,7 @@ def study(
     panel: Panel = None,
     seeds: Seeds = None,
     seed: options.Seed = None,
-    data: options.DataName = None,
+    data: options.Data = None,
     data_dir: options.DataDir = None,
     out: options.Out = Path("runs"),
     device: options.Device = "auto",
@@ -92,7 +93,7 @@ def study(
     from recursive_lth import api
 
     with following(screen.console(stderr=True), is_quiet=quiet, words=STUDY) as (watch, say):
-        for line in api.study(
+        for line in api.run_study(
             chosen,
             data_dir=data_dir,
             out=out,
@@ -112,9 +113,7 @@ def study(
     console.print(f"report   {record.folder / 'report.html'}")
 
 
-def _experiment(
-    subject: str, settings: list[str], data: str | None, out: Path
-) -> StudyExperiment:
+def _experiment(subject: str, settings: list[str], data: str | None, out: Path) -> StudyExperiment:
     """What is to be studied, with the settings laid over."""
     if subject.endswith(shelf.SUFFIX) or subject in shelf.names("experiment"):
         return shelf.load_study_experiment(subject, settings)
@@ -128,7 +127,7 @@ def _experiment(
         if written.get("command") == "study":
             return study_experiment_from(override(written, settings))
         found = study_of_run(folder)
-    if data is not None and subject.endswith(".safetensors") is False:
+    if data is not None and not subject.endswith(".safetensors"):
         raise InputError("a run is studied on its own data: leave out --data")
     return study_experiment_from(override(plain(found), settings))
 
@@ -159,7 +158,7 @@ def _print_plan(
     folder, text = api.run_folder(experiment, out), experiment_to_toml(experiment)
     if as_json:
         document = {"folder": str(folder), "experiment": tomllib.loads(text), "plan": found}
-        screen.print_json(document | {"power": power.to_dict() if power else None})
+        screen.print_json(document | {"power": asdict(power) if power else None})
         return
     print(text)
     rows = [
@@ -174,6 +173,6 @@ def _print_plan(
         f"# {seeds} seeds, {operations(found['multiply_adds'])} multiply-adds in all, of which "
         f"{operations(found['probing_multiply_adds'])} by measures that train"
     )
-    for sentence in power.words() if power else ():
-        print(f"# {sentence}")
+    if power:
+        print(f"# {power.words()}")
     print(f"# folder {folder}")

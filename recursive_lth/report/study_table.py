@@ -6,6 +6,7 @@ from typing import Any
 from recursive_lth.report.quantities import UNKNOWN, count, operations, probability
 from recursive_lth.report.study_record import Place, Row, StudyRecord
 from recursive_lth.report.study_values import (
+    BIG,
     spell,
     write_change,
     write_interval,
@@ -86,6 +87,7 @@ def arms_table(record: StudyRecord) -> Table:
     rows = []
     for arm in record.arms:
         ends = _ends(record, arm)
+        lost = sum(bool(end.get("is_diverged")) for end in ends)
         rows.append(
             [
                 arm,
@@ -93,7 +95,7 @@ def arms_table(record: StudyRecord) -> Table:
                 _mean(ends, "spent", operations),
                 _mean(ends, "remaining_weights", count),
                 write_spread([end["values"].get(tested) for end in ends], "share"),
-                str(len(ends)),
+                str(len(ends)) + (f", {lost} diverged" if lost else ""),
             ]
         )
     return Table(headers, rows)
@@ -145,12 +147,20 @@ def measures_table(record: StudyRecord) -> Table:
             spell(name),
             str(about.get("unit") or UNKNOWN),
             str(about.get("better") or UNKNOWN),
-            str(about.get("cost") or UNKNOWN),
+            _write_cost(about),
             str(about.get("about") or UNKNOWN),
         ]
         for name, about in record.about.items()
     ]
     return Table(["measure", "unit", "better", "cost", "what it says"], rows)
+
+
+def _write_cost(about: Row) -> str:
+    """What reading a measure once costs: as it says, or its passes over the samples and epochs."""
+    if about.get("cost"):
+        return str(about["cost"])
+    told = [f"{about[key]:g} {key}" for key in ("passes", "epochs") if about.get(key)]
+    return ", ".join(told) or UNKNOWN
 
 
 def last_place(record: StudyRecord, measure: str, arm: str, moment: float) -> Place | None:
@@ -166,14 +176,12 @@ def write_spread(values: Sequence[float | None], unit: str) -> str:
     ('97.00 % ± 1.41', '4')
     """
     found = average(values)
-    mean = write_value(found["mean"], unit)
-    if found["sd"] is None:
+    mean, sd = write_value(found["mean"], unit), found["sd"]
+    if sd is None:
         return mean
-    return (
-        f"{mean} ± {100 * found['sd']:.2f}"
-        if unit == "share"
-        else (f"{mean} ± {write_value(found['sd'], unit)}")
-    )
+    if unit == "share":
+        return f"{mean} ± {100 * sd:.2f}"
+    return f"{mean} ± {write_value(sd, unit) if sd >= BIG else f'{sd:.2g}'}"
 
 
 def _ends(record: StudyRecord, arm: str) -> list[dict[str, Any]]:

@@ -31,6 +31,7 @@ class Fitted:
     tally: dict[str, Tensor] = field(default_factory=dict)
     tested: dict[str, float] = field(default_factory=dict)  # "end" and "best", where asked for
     seconds: float = 0.0
+    killed: int = 0  # workers that it has ended; it was given up, and is as it began
 
 
 Stop = Callable[[list[Row], Step], bool]

@@ -94,6 +94,15 @@ class Stages:
         for path in self.folder.glob(f"{name}.*"):
             path.unlink(missing_ok=True)
 
+    def suspect(self, name: str, workers: int = 0) -> None:
+        """Put down that a training ended workers: so many alone, 0 in company."""
+        write_atomic(self.folder / f"{name}.suspect", str(workers))
+
+    def ended(self, name: str) -> int | None:
+        """How many workers a suspect has ended alone, 0 in company; None where it is no suspect."""
+        path = self.folder / f"{name}.suspect"
+        return int(path.read_text("utf-8")) if path.exists() else None
+
     def clear(self) -> None:
         """Forget everything: the generation is in the lineage."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -63,6 +63,7 @@ def store(bench: Bench[Any], job: Job, fitted: Fitted, *, is_alone: bool = True)
             "groups": sorted(groups),
             "tested": fitted.tested,
             "seconds": fitted.seconds,
+            "killed": fitted.killed,
         }
         bench.stages.store(job.name, fitted.ticket, record, is_alone=is_alone)
 
@@ -86,6 +87,7 @@ def _recall(bench: Bench[Any], job: Job) -> Fitted | None:
         found.get("tally", {}),
         record.get("tested", {}),
         record["seconds"],
+        record.get("killed", 0),
     )
 
 

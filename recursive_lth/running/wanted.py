@@ -17,12 +17,13 @@ MOST_MEMBERS = 8  # more gain little, and fewer companies than workers would lea
 
 @dataclass(frozen=True)
 class Wanted:
-    """A training that somebody waits for: the arguments of `fit`."""
+    """A training that somebody waits for: the arguments of `fit`, and if one can do without it."""
 
     bench: Bench[Any]
     ticket: Ticket
     job: Job
     should_stop: Stop | None = None
+    may_fail: bool = False  # where it ends its workers the run goes on
 
     @property
     def member(self) -> Member:

@@ -2,7 +2,7 @@
 
 What is trained where changes no bit: companies are formed before, each pins its own number of
 threads, and results are taken as they come but used in their order. A killed worker's errand is
-done again by another; one that has killed several is given up.
+done again by another; one that has killed several is handed back as such (`crew.fit_all`).
 """
 
 import logging
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from recursive_lth.errors import InputError
-from recursive_lth.running.crew import Crew, Done, here
+from recursive_lth.running.crew import Crew, Done, Ended, here
 from recursive_lth.running.errand import Brought, Errand, errand_of, perform
 from recursive_lth.running.wanted import Company
 
@@ -98,7 +98,7 @@ class _Dask:
         self._news: deque[tuple[str, float, dict[str, Any]]] = deque()
         client.subscribe_topic(TOPIC, lambda event: self._news.append(event[1]))
 
-    def __call__(self, some: Sequence[Company], done: Done) -> None:
+    def __call__(self, some: Sequence[Company], done: Done, ended: Ended) -> None:
         """Hand out what can travel, do the rest here, and take what comes back."""
         away, rest = dict[Any, Company](), list[Company]()
         try:
@@ -107,14 +107,15 @@ class _Dask:
                     away[self._client.submit(_travel, errand_of(company), pure=False)] = company
                 else:
                     rest.append(company)
-            here(rest, done)
-            self._gather(away, done)
+            here(rest, done, ended)
+            self._gather(away, done, ended)
         except BaseException:
             self._client.cancel(list(away), force=True)
             raise
 
-    def _gather(self, away: dict[Any, Company], done: Done) -> None:
+    def _gather(self, away: dict[Any, Company], done: Done, ended: Ended) -> None:
         from distributed import wait
+        from distributed.scheduler import KilledWorker
 
         waiting, ahead = dict(away), dict[str, float]()
         while waiting:
@@ -127,7 +128,11 @@ class _Dask:
             for future in [f for f in waiting if f.done()]:
                 company = waiting.pop(future)
                 ahead.pop(future.key, None)
-                brought = _result(future, company)
+                try:
+                    brought: Brought = future.result()
+                except KilledWorker as error:
+                    ended(company, error.allowed_failures + 1)
+                    continue
                 _count(company, brought)
                 done(company, brought.fits)
 
@@ -149,21 +154,6 @@ def _travel(errand: Errand) -> Brought:
     worker = get_worker()
     key = worker.get_current_task()
     return perform(errand, lambda ahead, what: worker.log_event(TOPIC, (key, ahead, what)))
-
-
-def _result(future: Any, company: Company) -> Brought:
-    """What a future has brought. Raises what was raised there, `InputError` for a killer."""
-    from distributed.scheduler import KilledWorker
-
-    try:
-        brought: Brought = future.result()
-    except KilledWorker:
-        names = ", ".join(one.job.name for one in company.members)
-        raise InputError(
-            f"{names} has killed {MOST_KILLED + 1} workers, probably for want of memory: "
-            "use fewer --workers, or a smaller network or batch"
-        ) from None
-    return brought
 
 
 def _count(company: Company, brought: Brought) -> None:

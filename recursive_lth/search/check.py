@@ -1,9 +1,8 @@
 """Can an experiment of recursive growth be run as it stands? Asked before anything is written."""
 
-from dataclasses import asdict
-
 from recursive_lth.architecture.graph import Architecture
-from recursive_lth.config import Experiment, Growth, GrowthStep, Space
+from recursive_lth.config import Experiment, GrowthStep, Space
+from recursive_lth.config.ignored import OWN
 from recursive_lth.errors import InputError
 from recursive_lth.growth.initialise import INITIALISATIONS, PRESERVING
 from recursive_lth.growth.masks_of_new import MASKS_OF_NEW
@@ -15,17 +14,11 @@ from recursive_lth.running import check
 from recursive_lth.search.confirm import TRAINED_ON
 from recursive_lth.search.judging.cuts import CUTS
 from recursive_lth.search.judging.race import RACES
-from recursive_lth.search.policies.catalogue import OWN, POLICIES, check_policy
+from recursive_lth.search.policies.catalogue import POLICIES, check_policy
 from recursive_lth.search.triggers import TRIGGERS
 from recursive_lth.shelf import in_space_file
 from recursive_lth.training.loop import steps_in
 
-READ_BY = {  # settings of triggers
-    "trigger_patience": ("plateau", "gain_per_cost", "mask_stability", "dormant"),
-    "trigger_threshold": ("plateau",),
-    "trigger_distance": ("mask_stability",),
-    "trigger_share": ("dormant",),
-}
 COPYING = ("stretch", "stretch_widen")  # operators whose new layers have models
 
 
@@ -102,18 +95,7 @@ def check_backtracking(experiment: Experiment) -> None:
 def check_growth(experiment: Experiment, start: Architecture) -> None:
     """Raise `InputError` where a growth could not be made, or a setting of it would be ignored."""
     growth, space = experiment.growth, experiment.space
-    if growth.warmup_epochs != Growth().warmup_epochs and growth.optimizer != "carry_warmup":
-        raise InputError(
-            "growth.warmup_epochs is read with growth.optimizer=carry_warmup alone: leave it out"
-        )
     check_policy(experiment)
-    for name, value in asdict(Growth()).items():
-        own = getattr(growth, name)
-        if name in READ_BY and own != value and growth.trigger not in READ_BY[name]:
-            raise InputError(
-                f"growth.{name} is read by growth.trigger={' or '.join(READ_BY[name])} alone: "
-                "leave it out"
-            )
     if growth.trigger == "mask_stability" and experiment.pruning.granularity == "unit":
         raise InputError(
             "growth.trigger=mask_stability compares masks of weights, and pruning.granularity=unit "

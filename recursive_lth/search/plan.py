@@ -10,6 +10,7 @@ from recursive_lth.config import Experiment, Growth, Pruning
 from recursive_lth.pruning.schedule import target
 from recursive_lth.running.start import build
 from recursive_lth.search.confirm import TRAINED_ON
+from recursive_lth.search.judging.race import leaders
 
 
 def start_architecture(experiment: Experiment, sample_shape: Shape, classes: int) -> Architecture:
@@ -20,11 +21,22 @@ def start_architecture(experiment: Experiment, sample_shape: Shape, classes: int
 def planned_epochs(experiment: Experiment, architecture: Architecture) -> list[float]:
     """Epochs of training in each generation from 0 on, were no candidate stopped early.
 
-    Confirmations, where the rule asks for them, are among them.
+    Confirmations, where the rule asks for them, are among them, and so are whole races.
     """
     searched = _searched_epochs(experiment, architecture)
+    raced = planned_races(experiment)
     confirmed = planned_confirmation(experiment, architecture)
-    return [a + b for a, b in zip(searched, confirmed, strict=True)]
+    return [sum(parts) for parts in zip(searched, raced, confirmed, strict=True)]
+
+
+def planned_races(experiment: Experiment) -> list[float]:
+    """Epochs of each generation's race, at most: as if nobody left it before its last seed.
+
+    Its runners are not growing and the best `growth.keep` of all growths that are trained.
+    """
+    growth, later = experiment.growth, max(0, experiment.budget.generations - 1)
+    runners = 1 + leaders(growth.keep, growth.candidates) if _judged(growth) else 0
+    return [0.0, 0.0, *[(growth.replicates - 1) * runners * growth.judge_epochs] * later]
 
 
 def planned_confirmation(experiment: Experiment, architecture: Architecture) -> list[float]:
@@ -89,6 +101,7 @@ def plan(experiment: Experiment, sample_shape: Shape, classes: int, samples: int
         "generations": experiment.budget.generations,
         "training_samples": samples,
         "epochs": epochs,
+        "race_epochs": sum(planned_races(experiment)),
         "confirmation_epochs": sum(planned_confirmation(experiment, architecture)),
         "training_steps": steps,
         "training_multiply_adds": training_cost(whole.multiply_adds, steps * batch),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from recursive_lth.config import Experiment
+from recursive_lth.config.ignored import check_ignored
 from recursive_lth.errors import DamagedFileError
 from recursive_lth.running.job import Bench, Row
 from recursive_lth.running.progress import Watch
@@ -58,6 +59,7 @@ def grow(
         shutil.rmtree(stored.work, ignore_errors=True)  # where a kill came before this
         yield from read_lineage(stored)
         return
+    check_ignored(experiment)
     with at_work(
         experiment,
         data_dir=data_dir,

@@ -1,1 +1,1 @@
-"""The juvenile-state laboratory: arms, a panel of measures, contrasts, and verdicts."""
+"""The juvenile-state laboratory: arms that differ in one factor, measured, compared and judged."""

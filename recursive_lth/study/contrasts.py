@@ -178,8 +178,7 @@ def readings_of(contrast: Contrast, lines: Iterable[Mapping[str, Any]]) -> Readi
     """What a contrast asks for, from the lines of `readings.jsonl`: (arm, seed) -> value."""
     found: Readings = {}
     for line in lines:
-        number = contrast.training if contrast.training >= 0 else line["trainings"]
-        wanted = number if contrast.training >= 0 else number + contrast.training
+        wanted = contrast.training + (line["trainings"] if contrast.training < 0 else 0)
         if (
             line["arm"] in (contrast.arm, contrast.rival)
             and line["training"] == wanted
@@ -199,7 +198,9 @@ def _clauses(name: str, words: Sequence[str]) -> dict[str, str]:
         if not rest:
             _refuse(name, f"nothing stands after {key!r}")
         value = rest.pop(0)
-        if key == "at" and [value, *rest[:1]] == UNEQUAL.split()[1:]:
+        if key == "at" and rest[:1] == ["cost"]:
+            if value != "unequal":
+                _refuse(name, f"unknown clause 'at {value} cost': did you mean {UNEQUAL!r}?")
             key, rest = UNEQUAL, rest[1:]
         if key in found:
             _refuse(name, f"{key!r} stands there twice: once is enough")

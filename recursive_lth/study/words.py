@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
-MOST_DIGITS = 6
+MOST_DECIMALS = 6
+LARGE = 1e7  # from here, as below the last decimal, numbers are written with an exponent
+ROUNDING = 1e-9  # of the mean: an interval so narrow is a point
 LEAST_P = 0.001
 
 
@@ -16,17 +18,14 @@ def words_of(found: Mapping[str, Any], level: float) -> str:
         return f"{_where(found)} no seed has a value of both {arm} and {rival}: undecided"
     known = [p for p in found["pairs"] if p["arm"] is not None and p["rival"] is not None]
     effect, unit = found["effect"], f" {found['unit']}" if found["unit"] else ""
-    digits = _digits(effect)
-    ours, theirs = (f"{fmean(p[side] for p in known):.{digits}f}" for side in ("arm", "rival"))
+    decimals = _decimals(effect)
+    ours, theirs = (_written(fmean(p[side] for p in known), decimals) for side in ("arm", "rival"))
     seen = f"{_where(found)} {arm} had {ours}{unit} where {rival} had {theirs}"
-    interval = (
-        ""
-        if effect["low"] is None
-        else f" [{effect['low']:+.{digits}f}, {effect['high']:+.{digits}f}]"
-    )
+    ends = [effect[end] for end in ("low", "high") if effect[end] is not None]
+    interval = f" [{', '.join(_written(end, decimals, '+') for end in ends)}]" if ends else ""
     p = "" if found["p_holm"] is None else f", Holm p {_probability(found['p_holm'])}"
     return (
-        f"{seen}: {effect['mean']:+.{digits}f}{interval}, n = {n}{p}: "
+        f"{seen}: {_written(effect['mean'], decimals, '+')}{interval}, n = {n}{p}: "
         f"{_judged(found, level)}{_limits(found)}"
     )
 
@@ -66,11 +65,18 @@ def _limits(found: Mapping[str, Any]) -> str:
     return left_out + ("; at unequal cost" if found["is_unequal"] else "")
 
 
-def _digits(effect: Mapping[str, Any]) -> int:
-    """Decimals that show two digits of how far the mean can be trusted, or else of the mean."""
+def _decimals(effect: Mapping[str, Any]) -> int:
+    """As many as show two digits of how far the mean can be trusted, or else of the mean."""
     half = 0.0 if effect["low"] is None else (effect["high"] - effect["low"]) / 2
-    size = half or abs(effect["mean"])
-    return min(MOST_DIGITS, max(0, 1 - math.floor(math.log10(size)))) if size else 2
+    size = half if half > ROUNDING * abs(effect["mean"]) else abs(effect["mean"])
+    return max(0, 1 - math.floor(math.log10(size))) if size else 2
+
+
+def _written(value: float, decimals: int, sign: str = "-") -> str:
+    """A number; what rounds to zero loses the sign that rounding gave it."""
+    if decimals > MOST_DECIMALS or abs(value) >= LARGE:
+        return f"{value:{sign}.3g}"
+    return f"{round(value, decimals) + 0.0:{sign}.{decimals}f}"
 
 
 def _probability(p: float) -> str:

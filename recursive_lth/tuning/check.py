@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from recursive_lth.architecture.layer import Shape
 from recursive_lth.config import Data, Experiment, Parameter, TuningExperiment, pick
+from recursive_lth.config.ignored import SWITCHED, check_ignored
 from recursive_lth.errors import InputError
 from recursive_lth.search.check import check_fit, check_names, check_pruning
 from recursive_lth.search.plan import start_architecture
@@ -17,7 +18,7 @@ from recursive_lth.training.device import choose
 from recursive_lth.training.split import split
 from recursive_lth.tuning.objectives import OBJECTIVES
 from recursive_lth.tuning.samplers import SAMPLERS
-from recursive_lth.tuning_file import number_kind, tuned
+from recursive_lth.tuning_file import number_kind, tuned, written
 
 MOST_COMBINATIONS = 256  # beyond, every pair of values is tried and not every combination
 
@@ -34,7 +35,8 @@ def check_tuning(experiment: TuningExperiment, data_dir: Path | None = None) -> 
     """The data of the base. Raises `InputError` where a trial of the tuning could not be run.
 
     The base must be such a run itself. Choices and the ends of intervals are tried in every
-    combination, or where these are too many in every pair.
+    combination, or where these are too many in every pair. What the tuning sets or varies must be
+    read in one of them at least.
     """
     tune = experiment.tune
     pick(SAMPLERS, tune.sampler, "tune.sampler")
@@ -60,11 +62,18 @@ def check_tuning(experiment: TuningExperiment, data_dir: Path | None = None) -> 
         return ""
 
     _check_run(tuned(experiment, {}), facts)
+    unread = written(experiment) & set(SWITCHED)
     for values in combinations_of(tune.parameters):
         if reason := why_not(values):
             at_fault = _fewest(values, lambda some: why_not(some) == reason)
             words = " with ".join(f"{key}={value!r}" for key, value in at_fault.items())
             raise InputError(f"tune.parameters: {words} cannot be run: {reason}")
+        trial = tuned(experiment, values)
+        unread = {key for key in unread if not SWITCHED[key].is_read(trial)}
+    for key in sorted(unread):
+        raise InputError(
+            f"tune: {key} is read {SWITCHED[key].words} alone, and no trial is such: leave it out"
+        )
     return load_once(tuned(experiment, {}).data.name)
 
 
@@ -106,5 +115,6 @@ def _check_run(experiment: Experiment, facts: Callable[[Data, int], Facts]) -> N
     """What `grow` itself asks before it begins."""
     check_names(experiment)
     check_pruning(experiment)
+    check_ignored(experiment)
     known = facts(experiment.data, experiment.seed)
     check_fit(experiment, start_architecture(experiment, known.shape, known.classes), known.samples)

@@ -50,8 +50,8 @@ def again(
 ) -> list[float]:
     """Gains of judged ones trained anew from their births, on the batches of another seed.
 
-    The first is not growing. One that diverges has failed and gains nothing; where not growing
-    does, `InputError` is raised.
+    The first is not growing. One that diverges or ends its workers has failed and gains nothing;
+    where not growing does, `InputError` is raised.
     """
     steps, recipe = _marks(bench)[-1], bench.experiment.training
     seed = seeds.derive(bench.experiment.seed, "generation", generation, "judge", turn)
@@ -69,6 +69,7 @@ def again(
                 marks=(steps,),
                 state=course.begun,
             ),
+            may_fail=course.number > 0,
         )
         for course in courses
     ]
@@ -76,7 +77,7 @@ def again(
     for course, fitted in zip(courses, fits, strict=True):
         course.pay(fitted)
     _check_standing(courses[0], generation)
-    losses = [f.rows[-1]["val_calibrated_loss"] for f in fits]
+    losses = [f.rows[-1]["val_calibrated_loss"] if f.rows else None for f in fits]
     return [0.0 if loss is None else losses[0] - loss for loss in losses]
 
 
@@ -131,7 +132,8 @@ def _next_rung(
         state=course.state,
         keeps_end=not is_last or keeps_state(bench.experiment),
     )
-    return Wanted(bench, course.ticket, job, None if is_last else EndsAt(mark))
+    stop = None if is_last else EndsAt(mark)
+    return Wanted(bench, course.ticket, job, stop, may_fail=course.number > 0)
 
 
 def _marks(bench: Bench[Experiment]) -> tuple[int, ...]:

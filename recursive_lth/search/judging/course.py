@@ -54,15 +54,15 @@ class Course:
         return [row["val_calibrated_loss"] for row in self.rows if row["val_loss"] is not None]
 
     def add(self, fitted: Fitted) -> None:
-        """Book one rung's training; one that diverged has failed."""
+        """Book one rung's training; one that diverged or ended its workers has failed."""
         self.rows += fitted.rows
         self.pay(fitted)
-        if not fitted.is_diverged:
+        if not (fitted.is_diverged or fitted.killed):
             self.ticket = fitted.ticket
             self.state = next((kept.state for kept in fitted.kept.values()), State())
 
     def pay(self, fitted: Fitted) -> None:
-        """Count what a training has cost; one that diverged makes the candidate fail."""
+        """Count what a training has cost; one that found nothing makes the candidate fail."""
         self.candidate = replace(
             self.candidate,
             training_cost=self.candidate.training_cost + fitted.cost,
@@ -70,6 +70,8 @@ class Course:
         )
         if fitted.is_diverged:
             self.fail("the short training diverged")
+        if fitted.killed:
+            self.fail(f"its training ended {fitted.killed} workers")
 
     def tell(self, standing: Sequence[float]) -> None:
         """Put down how it stands at its last rung, beside the losses of not growing there."""

@@ -100,7 +100,7 @@ def race(
         {n: merits_of(c.candidate, growth.objectives) for n, c in judged.items()},
         {n: worth_of(c.candidate, growth.objectives) for n, c in judged.items()},
     )
-    runners = [courses[0], *(judged[n] for n in best[: math.ceil(growth.keep * len(best))])]
+    runners = [courses[0], *(judged[n] for n in best[: leaders(growth.keep, len(best))])]
     gains = {course.number: [course.candidate.gain or 0.0] for course in runners}
     before = [_table(generation) for generation in earlier]
     for turn in range(1, growth.replicates):
@@ -117,6 +117,11 @@ def race(
         course = courses[number]
         mean = float(np.mean(found))
         course.candidate = replace(course.candidate, replicates=tuple(found), gain=mean)
+
+
+def leaders(keep: float, judged: int) -> int:
+    """How many of those that were judged enter a race, beside not growing."""
+    return math.ceil(keep * judged)
 
 
 def _table(candidates: Sequence[Candidate]) -> Table:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from recursive_lth.config import Experiment, pick
+from recursive_lth.config.ignored import OWN
 from recursive_lth.errors import InputError
 from recursive_lth.search.policies.evolution import check_cmaes, cmaes, nsga2
 from recursive_lth.search.policies.gradient import greedy
@@ -13,7 +14,6 @@ from recursive_lth.search.policies.past import Policy
 from recursive_lth.search.policies.rules import fixed, never, patience, round_robin
 from recursive_lth.search.policies.uniform import qmc, random
 
-OWN = "python:"  # begins the name of a user's own policy
 SEVERAL_OBJECTIVES = ("tpe", "gp", "nsga2", "random", "qmc")
 
 

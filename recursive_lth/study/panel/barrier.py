@@ -108,8 +108,8 @@ def embedded(
     Inherited entries are the parent's, new ones those that the child was born with, under the
     child's masks. Where the growth preserves the function whatever the parent's weights, as all
     that claim exactness do, the embedded network computes what the parent does: so a parent that
-    was trained on can be compared with a child that was trained. `divided` are the shares of
-    `Sprout.divided`, which splits need.
+    was trained on can be compared with a child that was trained. `divided` is `Sprout.divided`,
+    which splits need. Through several growths, once for each.
     """
     moved = transplant(weights, change, newborn.weights)
     moved |= {name: division.of(moved[name]) for name, division in (divided or {}).items()}
