@@ -61,7 +61,7 @@ def test_a_number_or_nothing_and_nothing_changes(name: str, where: str) -> None:
     before = fingerprint(here)
     found = measure.read(here)
     assert fingerprint(here) == before
-    assert found is None or (isinstance(found, float) and math.isfinite(found))
+    assert found is None or math.isfinite(found)
 
 
 @pytest.mark.parametrize("name", PANEL)
@@ -84,6 +84,7 @@ def test_words_are_those_of_the_catalogue() -> None:
     for name, measure in PANEL.items():
         assert measure.about == MEASURE_WORDS[name]
         assert (measure.kind == "probe") == (measure.epochs > 0 or "random_label" in name)
+        assert measure.epochs == sum(measure.trains.values())
         if measure.is_default:
             assert measure.kind != "probe"
             assert measure.passes <= 1

@@ -301,3 +301,36 @@ def test_what_the_early_phase_needs_is_arms(tmp_path: Path) -> None:
     assert len(digests) == 4
     assert len({end.data for end in ends.values()}) == 1
     assert len({end.spent for end in ends.values()}) == 1
+
+
+@pytest.mark.parametrize("name", [n for n, m in PANEL.items() if m.kind == "probe"])
+def test_a_probe_trains_what_it_says(name: str) -> None:
+    """As many trainings, and as many epochs, or passes over `samples` of random labels."""
+    here, spy = spied(scene("pruned"))
+    measure = PANEL[name]
+    measure.read(here)
+    epochs = list(distinct(spy).values())
+    if "random_label" in name:
+        passes = sum(epochs) * len(here.own.train) / here.count
+        assert passes == pytest.approx(measure.passes)
+        return
+    assert sorted(epochs) == sorted(measure.trains.values())
+
+
+def test_probes_share_their_trainings() -> None:
+    """All of them together train what the plan counts once, by the names of the trainings."""
+    here, spy = spied(scene("pruned"))
+    named: dict[str, float] = {}
+    for measure in PANEL.values():
+        if measure.trains:
+            measure.read(here)
+            named |= measure.trains
+    assert sorted(distinct(spy).values()) == sorted(named.values())
+
+
+def distinct(spy: Spied) -> dict[tuple[Any, ...], float]:
+    """The epochs of the trainings that were asked for, each once."""
+    return {
+        (name, ticket.digest, how["order"], repr(how["changes"])): how["epochs"]
+        for name, ticket, how in spy.calls
+    }
