@@ -29,14 +29,14 @@ def remake(kind: str, ticket: Ticket, generator: Generator, scheme: str) -> Tick
 
     Raises `InputError` where the kind is unknown, or the ticket leaves nothing to exchange.
     """
-    if kind in CONTROLS and kind not in REMAKES:
+    pick(dict.fromkeys(KINDS), kind, "remake")
+    if kind not in REMAKES:
         return _as_control(kind, ticket, generator, scheme)
-    make = pick(REMAKES, kind, "remake")
-    made = make(ticket, fresh(ticket.architecture, generator, scheme), generator)
-    weights = masking.apply(made.weights, made.masks)
-    if all(torch.equal(weights[name], ticket.weights[name]) for name in weights):
+    values = fresh(ticket.architecture, generator, scheme)
+    made = REMAKES[kind](ticket, values, generator)
+    if all(torch.equal(made.weights[name], ticket.weights[name]) for name in made.weights):
         raise InputError(f"remake {kind} changes nothing here: leave it out, or do it elsewhere")
-    return replace(made, weights=weights, parent=ticket.digest)
+    return replace(made, parent=ticket.digest)
 
 
 def _as_control(kind: str, ticket: Ticket, generator: Generator, scheme: str) -> Ticket:
@@ -46,9 +46,9 @@ def _as_control(kind: str, ticket: Ticket, generator: Generator, scheme: str) ->
         return fresh(architecture, generator, scheme)
 
     found = control(kind, replace(ticket, rewind=ticket.weights), draw, generator)
-    return found if found.architecture != ticket.architecture else replace(
-        found, rewind=ticket.rewind
-    )  # fmt: skip
+    is_reshaped = found.architecture != ticket.architecture
+    rewind = found.rewind if is_reshaped else ticket.rewind
+    return replace(found, rewind=rewind, parent=ticket.digest)
 
 
 def shuffled_mask(ticket: Ticket, values: Weights, generator: Generator) -> Ticket:
@@ -110,7 +110,7 @@ def reinit_keep_skeleton(ticket: Ticket, values: Weights, generator: Generator) 
     weights = dict(values)
     for name, bones in _skeleton(ticket).items():
         weights[name] = torch.where(bones, ticket.weights[name], values[name])
-    return replace(ticket, weights=weights)
+    return replace(ticket, weights=masking.apply(weights, ticket.masks))
 
 
 def noise_skeleton(ticket: Ticket, values: Weights, generator: Generator) -> Ticket:
@@ -118,7 +118,7 @@ def noise_skeleton(ticket: Ticket, values: Weights, generator: Generator) -> Tic
     weights = dict(ticket.weights)
     for name, bones in _skeleton(ticket).items():
         weights[name] = torch.where(bones, values[name], ticket.weights[name])
-    return replace(ticket, weights=weights)
+    return replace(ticket, weights=masking.apply(weights, ticket.masks))
 
 
 def _skeleton(ticket: Ticket) -> Mapping[str, Tensor]:
