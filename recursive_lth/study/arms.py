@@ -154,8 +154,8 @@ def differing_factors(one: Arm, other: Arm) -> frozenset[str]:
 
 
 def _kind(move: Move) -> str:
-    """What makes two moves the same, whatever they cost."""
-    return repr(replace(move, length=1.0) if isinstance(move, Train) else move)
+    """What makes two moves the same, whatever they cost and however that is counted."""
+    return repr(replace(move, length=1.0, by="cost") if isinstance(move, Train) else move)
 
 
 def _apart(mine: Sequence[Move], theirs: Sequence[Move]) -> set[str]:
@@ -178,6 +178,6 @@ def _between(mine: Move, theirs: Move) -> frozenset[str]:
         )
     if isinstance(mine, Train) and isinstance(theirs, Train):
         data = {"data"} if mine.on != theirs.on else set()
-        ways = [(move.settings, move.state, move.by) for move in (mine, theirs)]
+        ways = [(move.settings, move.state) for move in (mine, theirs)]
         return frozenset(data if ways[0] == ways[1] else {*data, "strategy"})
     return factors_of(mine) | factors_of(theirs)
