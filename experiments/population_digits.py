@@ -3,7 +3,7 @@
     python experiments/population_digits.py
 
 Question: does a population, which keeps the front of validation accuracy and remaining weights
-alive and lets each of it grow in turn, cover more than a single lineage does? Every run has the same
+alive and lets each of it grow in turn, cover more than a single lineage does? Every run has as many
 multiply-adds. What is compared is the hypervolume of the tickets found within them: accuracy above
 .8 times decades below the weights of the start network, on the validation data that select, and on
 test data, which do not. Writes population_digits.json and .md beside itself.
