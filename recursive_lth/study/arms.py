@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
-from recursive_lth.config import StudyExperiment, Training, pick
+from recursive_lth.config import GrowthStep, StudyExperiment, Training, pick
 from recursive_lth.errors import InputError
-from recursive_lth.growth.catalogue import GROWTHS
+from recursive_lth.growth.catalogue import BIRTHS, GROWTHS
 from recursive_lth.growth.fresh import SCHEMES
+from recursive_lth.growth.initialise import PRESERVING
+from recursive_lth.growth.masks_of_new import MASKS_OF_NEW
+from recursive_lth.growth.operators import COMPOUNDS
 from recursive_lth.pruning.schedule import SCOPES
 from recursive_lth.pruning.scores import NEEDS_TALLY, SCORES
 from recursive_lth.running.start import FILE
@@ -127,7 +130,7 @@ def _check_names(move: Move, tasks: Sequence[str], others: Sequence[str]) -> Non
             pick(OPTIMIZERS, recipe.optimizer, "optimizer")
             pick(SCHEDULES, recipe.schedule, "schedule")
         case Grow():
-            pick(GROWTHS, move.step.operator, "operator")
+            _check_growth(move.step)
         case Remake():
             pick(dict.fromkeys(KINDS), move.kind, "kind")
         case Prune():
@@ -135,6 +138,15 @@ def _check_names(move: Move, tasks: Sequence[str], others: Sequence[str]) -> Non
             pick(SCOPES, move.scope, "scope")
             if move.score in NEEDS_TALLY:
                 raise InputError(f"{move.score} adds up a whole training: use another score")
+
+
+def _check_growth(step: GrowthStep) -> None:
+    """Raise `InputError` where a name is unknown: a search would ignore other operators' births."""
+    pick(GROWTHS, step.operator, "operator")
+    parts = COMPOUNDS.get(step.operator, (step.operator,))
+    births = dict.fromkeys((PRESERVING, *(name for part in parts for name in BIRTHS[part])))
+    pick(births, step.initialisation, f"initialisation of {step.operator}")
+    pick(MASKS_OF_NEW, step.mask, "mask")
 
 
 def differing_factors(one: Arm, other: Arm) -> frozenset[str]:
