@@ -105,7 +105,8 @@ def plan_of(
         for stand in stands.values()
         for done in stand.trainings
     }
-    probing = _probing(experiment, panel, stands, epoch_cost)
+    a_sample = training_cost(cost(architecture).multiply_adds, 1)
+    probing = _probing(experiment, panel, stands, epoch_cost, a_sample)
     spent = sum(done.spent - done.spent_before for done in single.values())
     epochs = sum(_epochs(ground, done) for done in single.values())
     return Plan(
@@ -200,15 +201,20 @@ def _probing(
     panel: Mapping[str, Measure],
     stands: Mapping[str, Stand],
     epoch_cost: int,
+    a_sample: int,
 ) -> int:
-    """About what the probes of one seed train for: probes ask for multiply-adds, not steps."""
-    study = experiment.study
-    moments = sum(
-        measure.epochs for moment in study.moments for measure in panel.values()
-        if measure.is_taken_at(moment)
-    )  # fmt: skip
+    """About what the probes of one seed train for: they ask for multiply-adds, not steps.
+
+    Measures that want one training share it; arms that do are not known before they have run.
+    """
+    study, total = experiment.study, 0.0
+    for moment in study.moments:
+        probes = [m for m in panel.values() if m.kind == "probe" and m.is_taken_at(moment)]
+        trained = {name: epochs for probe in probes for name, epochs in probe.trains.items()}
+        total += sum(trained.values()) * epoch_cost
+        total += sum(probe.passes for probe in probes) * study.samples * a_sample
     read = sum(1 if study.readings == "last" else len(s.trainings) for s in stands.values())
-    return round(moments * read * epoch_cost)
+    return round(total * read)
 
 
 def _bytes(experiment: StudyExperiment, supply: Supply) -> int:

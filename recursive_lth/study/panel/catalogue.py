@@ -50,6 +50,11 @@ def _finite(read: Read) -> Read:
     return finite
 
 
+def _with_fresh(trains: Mapping[str, float]) -> Mapping[str, float]:
+    """These trainings, and as many of a fresh network."""
+    return {**trains, **{f"{name}, fresh": epochs for name, epochs in trains.items()}}
+
+
 CURVES: Mapping[str, tuple[Read, str, Better]] = MappingProxyType(
     {
         "cost_to_target": (speed.cost_to_target, "epochs", "less"),
@@ -117,35 +122,51 @@ CHANGES: Mapping[str, tuple[Read, str, Better, float]] = MappingProxyType(
     }
 )  # fmt: skip
 FRESH = rivals.against_fresh
-PROBES: Mapping[str, tuple[Read, str, Better, float, float]] = MappingProxyType(
-    {  # passes through the study's samples, and epochs
-        "random_label_fit": (probes.random_label_fit, "share", "more", probes.PASSES, 0.0),
+SHORT, LONG = probes.SHORT, rivals.LONG
+NEW_TASK, NEW_LABELS = {"new task": SHORT}, {"new labels": SHORT}
+OWN, FURTHER = {"own data": SHORT}, {"further": LONG}
+PROBES: Mapping[str, tuple[Read, str, Better, float, Mapping[str, float]]] = MappingProxyType(
+    {
+        "random_label_fit": (probes.random_label_fit, "share", "more", probes.PASSES, {}),
         "random_label_plasticity": (
-            FRESH(probes.random_label_fit), "share", "more", 2 * probes.PASSES, 0.0
+            FRESH(probes.random_label_fit), "share", "more", 2 * probes.PASSES, {}
         ),
-        "new_task_accuracy": (probes.new_task_accuracy, "share", "more", 0.0, probes.SHORT),
-        "new_task_loss_area": (probes.new_task_loss_area, "nats", "less", 0.0, probes.SHORT),
-        "plasticity": (FRESH(probes.new_task_accuracy), "share", "more", 0.0, 2 * probes.SHORT),
-        "new_labels_accuracy": (probes.new_labels_accuracy, "share", "more", 0.0, probes.SHORT),
+        "new_task_accuracy": (probes.new_task_accuracy, "share", "more", 0.0, NEW_TASK),
+        "new_task_loss_area": (probes.new_task_loss_area, "nats", "less", 0.0, NEW_TASK),
+        "plasticity": (
+            FRESH(probes.new_task_accuracy), "share", "more", 0.0, _with_fresh(NEW_TASK)
+        ),
+        "new_labels_accuracy": (probes.new_labels_accuracy, "share", "more", 0.0, NEW_LABELS),
         "new_labels_plasticity": (
-            FRESH(probes.new_labels_accuracy), "share", "more", 0.0, 2 * probes.SHORT
+            FRESH(probes.new_labels_accuracy), "share", "more", 0.0, _with_fresh(NEW_LABELS)
         ),
-        "learning_loss_area": (probes.learning_loss_area, "nats", "less", 0.0, probes.SHORT),
+        "learning_loss_area": (probes.learning_loss_area, "nats", "less", 0.0, OWN),
         "learning_against_fresh": (
-            FRESH(probes.learning_loss_area), "nats", "less", 0.0, 2 * probes.SHORT
+            FRESH(probes.learning_loss_area), "nats", "less", 0.0, _with_fresh(OWN)
         ),
-        "further_accuracy": (rivals.further_accuracy, "share", "more", 0.0, rivals.LONG),
-        "warm_start_gap": (rivals.warm_start_gap, "share", "less", 0.0, 2 * rivals.LONG),
-        "shrink_perturb_gain": (rivals.shrink_perturb_gain, "share", "less", 0.0, 2 * rivals.LONG),
-        "instability": (probes.instability, "share", "less", LINE, 2 * probes.SHORT),
+        "further_accuracy": (rivals.further_accuracy, "share", "more", 0.0, FURTHER),
+        "warm_start_gap": (rivals.warm_start_gap, "share", "less", 0.0, _with_fresh(FURTHER)),
+        "shrink_perturb_gain": (
+            rivals.shrink_perturb_gain, "share", "less", 0.0, {**FURTHER, "shaken": LONG}
+        ),
+        "instability": (
+            probes.instability, "share", "less", LINE, {"one order": SHORT, "other order": SHORT}
+        ),
     }
 )  # fmt: skip
 
 
-def _measure(name: str, kind: Kind, read: Read, unit: str, better: Better, passes: float = 0.0,
-             epochs: float = 0.0) -> Measure:  # fmt: skip
+def _measure(
+    name: str,
+    kind: Kind,
+    read: Read,
+    unit: str,
+    better: Better,
+    passes: float = 0.0,
+    trains: Mapping[str, float] = MappingProxyType({}),
+) -> Measure:
     about, is_default = MEASURE_WORDS[name], name in DEFAULT
-    return Measure(_finite(read), unit, better, kind, about, passes, epochs, is_default)
+    return Measure(_finite(read), unit, better, kind, about, passes, trains, is_default)
 
 
 PANEL: Mapping[str, Measure] = MappingProxyType(

@@ -1,7 +1,7 @@
 """What a measure is: a number read off a scene, with unit, cost, and source."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from recursive_lth.study.scene import Scene
@@ -19,7 +19,8 @@ class Measure:
     "state" the network as it is, at any moment; "change" what has become of the network since the
     training began, at any moment but the first; "probe" trains copies of it. `better` is "more" or
     "less" where one of them is. `passes` is about what it costs, in forward and backward passes
-    over the study's samples; `epochs` what a probe trains, in epochs of the dense start network's.
+    over the study's samples; `trains` what a probe trains: the trainings by name, which measures
+    share that name the same, and what each takes in epochs of the dense start network's.
     """
 
     read: Read
@@ -28,8 +29,13 @@ class Measure:
     kind: Kind
     about: str  # what it says, and its source
     passes: float = 0.0
-    epochs: float = 0.0
+    trains: Mapping[str, float] = field(default_factory=dict)
     is_default: bool = False
+
+    @property
+    def epochs(self) -> float:
+        """What it trains where it shares nothing."""
+        return sum(self.trains.values())
 
     def is_taken_at(self, moment: float) -> bool:
         """True iff it has something to say at a moment of a training."""

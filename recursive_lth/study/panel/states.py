@@ -5,7 +5,9 @@ that on validation samples. What several measures need is made once for a scene.
 """
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import wraps
+from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 from torch import Tensor
 
@@ -19,6 +21,7 @@ from recursive_lth.training.dormant import dormant_share
 from recursive_lth.training.evaluate import logits_of
 
 KERNEL_SAMPLES = 50
+T = TypeVar("T")
 OfLabels = Callable[[Tensor, Tensor], float | None]  # (logits or kernel, labels) -> number
 
 
@@ -116,38 +119,51 @@ def kernel_condition(found: Tensor, labels: Tensor) -> float:
     return kernel.kernel_condition(found)
 
 
-@lru_cache(maxsize=1)
+def _once(make: Callable[[Scene], T]) -> Callable[[Scene], T]:
+    """What is made of a scene, once for as long as the scene is there."""
+    made: WeakKeyDictionary[Scene, T] = WeakKeyDictionary()
+
+    @wraps(make)
+    def of(scene: Scene) -> T:
+        if scene not in made:
+            made[scene] = make(scene)
+        return made[scene]
+
+    return of
+
+
+@_once
 def _features(scene: Scene) -> Tensor | None:
     """None where there is no hidden layer, or features are not finite."""
     found = activity.features(scene.architecture, scene.weights, scene.train_samples.images)
     return found if found is not None and bool(found.isfinite().all()) else None
 
 
-@lru_cache(maxsize=1)
+@_once
 def _logits(scene: Scene) -> Tensor:
     return logits_of(scene.architecture, scene.weights, scene.validation_samples.images)
 
 
-@lru_cache(maxsize=1)
+@_once
 def _gap(scene: Scene) -> confidence.Gap | None:
     return confidence.generalisation_gap(
         scene.architecture, scene.weights, scene.train_samples, scene.validation_samples
     )
 
 
-@lru_cache(maxsize=1)
+@_once
 def _gradient(scene: Scene) -> Mapping[str, Tensor]:
     return gradients.loss_gradient(
         scene.architecture, scene.weights, scene.masks, scene.train_samples
     )
 
 
-@lru_cache(maxsize=1)
+@_once
 def _around(scene: Scene) -> Landscape:
     return landscape(scene.architecture, scene.weights, scene.masks, scene.train_samples)
 
 
-@lru_cache(maxsize=1)
+@_once
 def _kernel(scene: Scene) -> Tensor:
     few = first(scene.train_samples, KERNEL_SAMPLES)
     around = landscape(scene.architecture, scene.weights, scene.masks, few)
