@@ -8,7 +8,7 @@ from recursive_lth.config import GrowthStep, StudyExperiment, Training, pick
 from recursive_lth.errors import InputError
 from recursive_lth.growth.catalogue import BIRTHS, GROWTHS
 from recursive_lth.growth.fresh import SCHEMES
-from recursive_lth.growth.initialise import PRESERVING
+from recursive_lth.growth.initialise import CLAIMS, PRESERVING, resolve
 from recursive_lth.growth.masks_of_new import MASKS_OF_NEW
 from recursive_lth.growth.operators import COMPOUNDS
 from recursive_lth.pruning.schedule import SCOPES
@@ -181,7 +181,7 @@ def _between(mine: Move, theirs: Move) -> frozenset[str]:
     if isinstance(mine, Grow) and isinstance(theirs, Grow):
         as_born = replace(mine.step, initialisation=theirs.step.initialisation)
         return frozenset({"structure"} if as_born != theirs.step else ()) | frozenset(
-            {"initialisation"} if as_born != mine.step else ()
+            () if _are_born_alike(mine.step, theirs.step) else {"initialisation"}
         )
     if isinstance(mine, Begin) and isinstance(theirs, Begin):
         as_drawn = replace(mine, initialisation=theirs.initialisation)
@@ -193,3 +193,20 @@ def _between(mine: Move, theirs: Move) -> frozenset[str]:
         ways = [(move.settings, move.state) for move in (mine, theirs)]
         return frozenset(data if ways[0] == ways[1] else {*data, "strategy"})
     return factors_of(mine) | factors_of(theirs)
+
+
+def _are_born_alike(mine: GrowthStep, theirs: GrowthStep) -> bool:
+    """True iff two growths are born the same way.
+
+    Each operator has names of its own: of two operators, iff both claim to keep the function.
+    """
+    births = [
+        [
+            resolve(part, step.initialisation)[0]
+            for part in COMPOUNDS.get(step.operator, [step.operator])
+        ]
+        for step in (mine, theirs)
+    ]
+    if mine.operator == theirs.operator:
+        return births[0] == births[1]
+    return len({all(name in CLAIMS for name in names) for names in births}) == 1
