@@ -19,6 +19,18 @@ PAIRS: dict[str, tuple[tuple[str, ...], tuple[str, ...], set[str]]] = {
     "a growth": ((*START, "train 3"), (*START, "grow deepen", "train 3"), {"structure"}),
     "width against depth": ((*START, "grow widen", "train 3"), (*START, "grow deepen", "train 3"),
                             {"structure"}),
+    "width against depth, both as they were": (
+        (*START, "grow widen", "train 3"),
+        (*START, "grow deepen initialisation=identity", "train 3"),
+        {"structure"}),
+    "width against depth, one as it was": (
+        (*START, "grow widen initialisation=kaiming", "train 3"),
+        (*START, "grow deepen", "train 3"),
+        {"initialisation", "structure"}),
+    "the same birth by another name": (
+        (*START, "grow deepen", "train 3"),
+        (*START, "grow deepen initialisation=identity", "train 3"),
+        set()),
     "how it is born": ((*START, "grow deepen initialisation=identity", "train 3"),
                        (*START, "grow deepen initialisation=kaiming", "train 3"),
                        {"initialisation"}),

@@ -123,6 +123,8 @@ def test_factors_of_a_move(text: str) -> None:
         ("shrink_perturb 0.5 -1", "perturb must be a finite number in"),
         ("grow depen", "unknown operator 'depen': did you mean 'deepen'"),
         ("grow deepen places=0.5", "unknown key places: did you mean 'place'"),
+        ("grow widen initialisation=identity", "unknown initialisation of widen 'identity'"),
+        ("grow deepen mask=dens", "unknown mask 'dens': did you mean 'dense'"),
         ("grow deepen place=2", "place must be a finite number in"),
         ("begin mlp 300", "'300' is one word too many"),
         ("begin mlp hidden=300", "hidden must be a list, got 300"),

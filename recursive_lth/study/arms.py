@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
-from recursive_lth.config import StudyExperiment, Training, pick
+from recursive_lth.config import GrowthStep, StudyExperiment, Training, pick
 from recursive_lth.errors import InputError
-from recursive_lth.growth.catalogue import GROWTHS
+from recursive_lth.growth.catalogue import BIRTHS, GROWTHS
 from recursive_lth.growth.fresh import SCHEMES
+from recursive_lth.growth.initialise import CLAIMS, PRESERVING, resolve
+from recursive_lth.growth.masks_of_new import MASKS_OF_NEW
+from recursive_lth.growth.operators import COMPOUNDS
 from recursive_lth.pruning.schedule import SCOPES
 from recursive_lth.pruning.scores import NEEDS_TALLY, SCORES
 from recursive_lth.running.start import FILE
@@ -127,7 +130,7 @@ def _check_names(move: Move, tasks: Sequence[str], others: Sequence[str]) -> Non
             pick(OPTIMIZERS, recipe.optimizer, "optimizer")
             pick(SCHEDULES, recipe.schedule, "schedule")
         case Grow():
-            pick(GROWTHS, move.step.operator, "operator")
+            _check_growth(move.step)
         case Remake():
             pick(dict.fromkeys(KINDS), move.kind, "kind")
         case Prune():
@@ -135,6 +138,15 @@ def _check_names(move: Move, tasks: Sequence[str], others: Sequence[str]) -> Non
             pick(SCOPES, move.scope, "scope")
             if move.score in NEEDS_TALLY:
                 raise InputError(f"{move.score} adds up a whole training: use another score")
+
+
+def _check_growth(step: GrowthStep) -> None:
+    """Raise `InputError` where a name is unknown: a search would ignore other operators' births."""
+    pick(GROWTHS, step.operator, "operator")
+    parts = COMPOUNDS.get(step.operator, (step.operator,))
+    births = dict.fromkeys((PRESERVING, *(name for part in parts for name in BIRTHS[part])))
+    pick(births, step.initialisation, f"initialisation of {step.operator}")
+    pick(MASKS_OF_NEW, step.mask, "mask")
 
 
 def differing_factors(one: Arm, other: Arm) -> frozenset[str]:
@@ -169,7 +181,7 @@ def _between(mine: Move, theirs: Move) -> frozenset[str]:
     if isinstance(mine, Grow) and isinstance(theirs, Grow):
         as_born = replace(mine.step, initialisation=theirs.step.initialisation)
         return frozenset({"structure"} if as_born != theirs.step else ()) | frozenset(
-            {"initialisation"} if as_born != mine.step else ()
+            () if _are_born_alike(mine.step, theirs.step) else {"initialisation"}
         )
     if isinstance(mine, Begin) and isinstance(theirs, Begin):
         as_drawn = replace(mine, initialisation=theirs.initialisation)
@@ -181,3 +193,20 @@ def _between(mine: Move, theirs: Move) -> frozenset[str]:
         ways = [(move.settings, move.state) for move in (mine, theirs)]
         return frozenset(data if ways[0] == ways[1] else {*data, "strategy"})
     return factors_of(mine) | factors_of(theirs)
+
+
+def _are_born_alike(mine: GrowthStep, theirs: GrowthStep) -> bool:
+    """True iff two growths are born the same way.
+
+    Each operator has names of its own: of two operators, iff both claim to keep the function.
+    """
+    births = [
+        [
+            resolve(part, step.initialisation)[0]
+            for part in COMPOUNDS.get(step.operator, [step.operator])
+        ]
+        for step in (mine, theirs)
+    ]
+    if mine.operator == theirs.operator:
+        return births[0] == births[1]
+    return len({all(name in CLAIMS for name in names) for names in births}) == 1

@@ -1,0 +1,249 @@
+"""Plans and play: budgets before anything trains, beginnings, and draws that arms share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from studies import ARMS, plan, small
+
+from recursive_lth import seeds
+from recursive_lth.architecture.cost import training_cost
+from recursive_lth.config import Data, StudyExperiment, Training
+from recursive_lth.errors import InputError
+from recursive_lth.growth.fresh import fresh
+from recursive_lth.running.clock import Clock
+from recursive_lth.running.job import Bench
+from recursive_lth.running.progress import Meter
+from recursive_lth.running.stages import Stages
+from recursive_lth.running.supply import Supply
+from recursive_lth.study.arms import arms_of
+from recursive_lth.study.learn import Learner
+from recursive_lth.study.play import Ground, Learn, Stand, play, pretend
+from recursive_lth.ticket import masks as masking
+
+EVERY_VERB: dict[str, Sequence[str]] = {
+    "long": ("train 2.3",),
+    "twice": ("train 0.5", "train 0.77 by=epochs on=few learning_rate=1e-3"),
+    "cut": ("train 0.5", "prune 0.3", "rewind", "train 1", "prune 0.1 scope=per_layer", "train 1"),
+    "grown": ("train 0.5", "prune 0.4", "grow deepen initialisation=identity", "train 0.5",
+              "grow widen ratio=0.5 mask=parent_density", "train 0.5 state=carry"),
+    "gradmax": ("train 0.5", "grow widen initialisation=gradmax", "train 0.5"),
+    "remade": ("train 0.5", "prune 0.5", "remember", "train 0.2", "remake shuffled_weights",
+               "train 0.3", "remake small_dense", "train 0.5"),
+    "young": ("train 0.5", "shrink_perturb 0.5 0.1", "train 0.5 on=few"),
+    "wide": ("begin mlp hidden=[24,8] initialisation=glorot_normal", "train 1"),
+    "shape": ("begin like=grown", "train 1"),
+}  # fmt: skip
+FEW: tuple[Mapping[str, Any], ...] = ({"name": "few", "train_limit": 90},)
+
+
+class Benches:
+    """Benches that can train, in memory but for their stages."""
+
+    def __init__(self, experiment: StudyExperiment, stages: Stages) -> None:
+        self.experiment, self.stages = experiment, stages
+        self.supply = Supply(None, torch.device("cpu"))
+
+    def __call__(self, data: Data, recipe: Training) -> Bench[StudyExperiment]:
+        seed, meter = self.experiment.seed, Meter(None, [1.0])
+        parts = self.supply.split(data, seed)
+        batches = self.supply.batches(data, seed, recipe)
+        there = replace(self.experiment, data=data, training=recipe)
+        return Bench(there, parts, batches, self.stages, meter, Clock())
+
+
+def played(experiment: StudyExperiment, stages: Stages, *, is_real: bool) -> dict[str, Stand]:
+    """Every arm to its end, trained or pretended to be."""
+    ground = Ground(experiment, Benches(experiment, stages), plan(experiment).epoch_cost)
+    found: dict[str, Stand] = {}
+    for name, arm in arms_of(experiment).items():
+        learn: Learn = Learner(name, keeps_state=True) if is_real else pretend
+        found[name] = play(ground, arm, learn, {n: s.ticket for n, s in found.items()})
+    return found
+
+
+@pytest.fixture(scope="module")
+def every(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyExperiment, dict[str, Stand]]:
+    """Every verb, for real."""
+    experiment = small(arms=EVERY_VERB, tasks=FEW)
+    return experiment, played(experiment, Stages(tmp_path_factory.mktemp("s")), is_real=True)
+
+
+def test_the_plan_tells_sizes_and_costs_of_the_run_exactly(
+    every: tuple[StudyExperiment, dict[str, Stand]],
+) -> None:
+    """What a move leaves and what a training takes depends on counts, which nothing trained moves.
+
+    Here a weight is a multiply-add, wherever it is.
+    """
+    experiment, real = every
+    found = plan(experiment)
+    assert found.stands.keys() == real.keys() == EVERY_VERB.keys()
+    for name, stand in real.items():
+        ours = found.stands[name]
+        assert ours.spent == stand.spent == found.budget(name), name
+        assert [d.steps for d in ours.trainings] == [d.steps for d in stand.trainings]
+        assert [d.spent for d in ours.trainings] == [d.spent for d in stand.trainings]
+        assert ours.ticket.architecture == stand.ticket.architecture
+        assert ours.ticket.cost == stand.ticket.cost
+        assert found.to_dict()["arms"][name]["multiply_adds"] == stand.spent
+
+
+def test_what_was_spent_is_told_step_by_step(
+    every: tuple[StudyExperiment, dict[str, Stand]],
+) -> None:
+    """A training of n steps of b samples takes n times what the remaining weights take for b."""
+    for stand in every[1].values():
+        before = 0
+        for done in stand.trainings:
+            assert done.spent_before >= before  # growing may cost as well
+            rest = done.before.cost.remaining_multiply_adds
+            assert done.spent - done.spent_before == training_cost(rest, done.steps * 12)
+            assert done.curve[0]["step"] == 0
+            assert done.curve[0]["spent"] == done.spent_before
+            assert done.curve[-1]["spent"] == done.spent
+            assert done.curve[-1]["step"] == done.steps
+            before = done.spent
+        assert stand.spent == before
+
+
+def test_equal_sums_are_equal_budgets_to_half_a_step_of_each_training() -> None:
+    """`train c` takes c epochs of the dense start network's cost, whatever is trained."""
+    arms = {
+        "dense": ("train 3",),
+        "cut": ("train 1", "prune 0.1", "train 1", "prune 0.05", "train 1"),
+        "grown": ("train 1.5", "prune 0.3", "grow deepen", "train 1.5"),
+        "wide": ("begin mlp hidden=[50]", "train 3"),
+        "few": ("train 3 on=few",),
+    }
+    found = plan(small(arms=arms, tasks=FEW))
+    assert found.epoch_cost == training_cost(64 * 16 + 16 * 10, 120)
+    assert found.budget("dense") == 3 * found.epoch_cost == found.budget("few")
+    for stand in found.stands.values():
+        a_step = [(d.spent - d.spent_before) // d.steps for d in stand.trainings]
+        assert abs(stand.spent - 3 * found.epoch_cost) <= sum(a_step) / 2
+        assert 3 * min(a_step) <= found.epoch_cost
+
+
+def test_epochs_are_passes_through_the_data_of_the_task() -> None:
+    arms = {"own": ("train 2 by=epochs",), "few": ("prune 0.1", "train 2 by=epochs on=few")}
+    found = plan(small(arms=arms, tasks=FEW))
+    assert [found.stands[n].trainings[0].steps for n in arms] == [20, 12]  # 120 and 72 of 12
+
+
+def test_what_arms_share_counts_once() -> None:
+    """The first training of three arms is one; the third one's second is not: it began otherwise.
+
+    10 steps an epoch, of two seeds.
+    """
+    arms = {"a": ("train 1", "train 1"), "b": ("train 1", "train 1 warmup=0.1"),
+            "c": ("train 1 warmup=0.1", "train 1")}  # fmt: skip
+    found = plan(small(arms=arms))
+    assert found.epochs == 2 * 5
+    assert found.multiply_adds == 2 * 5 * found.epoch_cost
+    assert found.probing == 0
+
+
+def test_budgets_are_compared_where_the_arms_are() -> None:
+    """After the first training, in the middle of the last, at the end."""
+    arms = {"a": ("train 1", "train 3"), "b": ("train 3", "train 1")}
+    found = plan(small(arms=arms))
+    spent = {(n, t, m): found.budget(n, t, m) / found.epoch_cost
+             for n in arms for t in (0, -1) for m in (0.5, 1.0)}  # fmt: skip
+    assert [spent["a", 0, 1.0], spent["b", 0, 1.0]] == [1, 3]
+    assert [spent["a", -1, 0.5], spent["b", -1, 0.5]] == [2.5, 3.5]
+    assert spent["a", -1, 1.0] == spent["b", -1, 1.0] == 4
+
+
+def test_beginning_like_another_has_its_shape_on_weights_of_its_own(
+    every: tuple[StudyExperiment, dict[str, Stand]],
+) -> None:
+    real = every[1]
+    other, like = real["grown"].ticket, real["shape"].trainings[0].before
+    assert like.architecture == other.architecture
+    assert not any(born.any() for born in like.births.values())
+    for name, mask in other.masks.items():
+        assert torch.equal(like.masks[name], mask)
+        assert not torch.equal(like.weights[name], other.weights[name])
+        rest = like.weights[name][mask]
+        assert float(rest.std()) == pytest.approx((2 / mask.shape[1]) ** 0.5, rel=0.35)
+
+
+def test_beginning_like_a_pruned_arm_is_no_rewinding(tmp_path: Any) -> None:
+    """Its fresh weights are not those that the other was born with, where no layer was grown."""
+    arms = {"cut": ("train 0.2", "prune 0.5"), "shape": ("begin like=cut", "train 0.2")}
+    found = played(small(arms={**arms, "cut": (*arms["cut"], "train 0.2")}), Stages(tmp_path),
+                   is_real=True)  # fmt: skip
+    like, cut = found["shape"].trainings[0].before, found["cut"].ticket
+    for name, mask in cut.masks.items():
+        assert torch.equal(like.masks[name], mask)
+        assert not (like.weights[name] == cut.rewind[name])[mask].any()
+
+
+def test_moves_draw_the_same_in_every_arm(tmp_path: Any) -> None:
+    """A growth's new weights depend on seed and number of the growth, not on what came before."""
+    arms = {
+        "one": ("train 0.2", "grow deepen initialisation=kaiming", "train 0.2"),
+        "two": ("train 0.2", "prune 0.5 score=random", "remake reinit", "rewind",
+                "grow deepen initialisation=kaiming", "train 0.2"),
+    }  # fmt: skip
+    found = played(small(arms=arms), Stages(tmp_path), is_real=True)
+    one, two = (found[name].trainings[1].before for name in arms)
+    new = next(name for name in one.masks if bool((one.births[name] == 1).all()))
+    assert torch.equal(one.weights[new], two.weights[new])
+    other = played(small("seed=4", arms=arms), Stages(tmp_path / "4"), is_real=False)["one"]
+    assert not torch.equal(other.ticket.weights[new], one.weights[new])
+
+
+def test_the_same_verb_draws_anew_each_time(tmp_path: Any) -> None:
+    """The second reinit is another than the first, and both are those of the named generators."""
+    moves = ("remake reinit", "train 0.2", "remake reinit", "train 0.2")
+    stand = played(small(arms={"a": moves}), Stages(tmp_path), is_real=True)["a"]
+    first, second = (done.before for done in stand.trainings)
+    for number, ticket in enumerate((first, second)):
+        draws = seeds.generator(3, "move", "Remake", number)
+        values = fresh(ticket.architecture, draws, "kaiming_normal")
+        wanted = masking.apply(values, ticket.masks)
+        assert all(torch.equal(ticket.weights[name], wanted[name]) for name in wanted)
+
+
+def test_a_growth_of_a_saved_ticket_is_younger_than_all_of_it(tmp_path: Any) -> None:
+    """Births go on where the ticket's own ended."""
+    grow = "grow widen initialisation=kaiming"
+    parent = played(small(arms={"a": (grow, grow, "train 0.1")}), Stages(tmp_path), is_real=True)
+    saved = parent["a"].ticket.save(tmp_path / "saved.safetensors")
+    arms = {"b": (f"begin '{saved}'", grow, "train 0.1")}
+    found = plan(small(arms=arms)).stands["b"].ticket
+    births = torch.cat([born.flatten() for born in found.births.values()]).unique()
+    assert births.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("moves", "why"),
+    [
+        (("prune 0.2", "prune 0.5", "train 1"), "move 'prune 0.5': pruning cannot keep"),
+        (("remake noise_skeleton", "train 1"), "move 'remake noise_skeleton': the ticket has no"),
+        (("grow split initialisation=identity", "train 1"), "unknown initialisation of split"),
+        (("begin nothing.safetensors", "train 1"), "no ticket at nothing.safetensors"),
+        (("begin mpl", "train 1"), "unknown architecture 'mpl': did you mean 'mlp'"),
+    ],
+)
+def test_what_cannot_be_is_told_with_its_arm(moves: Sequence[str], why: str) -> None:
+    with pytest.raises(InputError) as found:
+        plan(small(arms={**ARMS, "odd": moves}))
+    assert str(found.value).startswith("arm odd: ")
+    assert why in str(found.value)
+
+
+def test_a_ticket_of_other_data_is_refused(tmp_path: Any) -> None:
+    stand = played(small("data.classes=[0,1,2]"), Stages(tmp_path), is_real=False)["pruned"]
+    saved = stand.ticket.save(tmp_path / "three.safetensors")
+    with pytest.raises(InputError, match=r"arm odd: .*tells 3 classes apart; the data have"):
+        plan(small(arms={"odd": (f"begin {saved}", "train 1")}))
+
+
+def test_a_task_that_the_network_cannot_read_is_refused() -> None:
+    with pytest.raises(InputError, match=r"task big: its samples are .*the study's"):
+        plan(small(tasks=({"name": "big", "resize": 12},)))
