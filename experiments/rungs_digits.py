@@ -5,10 +5,11 @@
 Claim: halving on rungs, by gain and multiply-adds at once, takes at most half the multiply-adds of
 training every candidate to the end, and chooses the same candidate in at least 8 of 10 searches.
 
-Found: halving takes 2.15 times fewer and chooses the same in 6 of 10, so the claim is missed; the
-median, the default, chooses the same in 10 of 10 for 1.19 times fewer.
+The rung at two fifths of the short training and the fifth that is kept were chosen on seeds 0 to 19
+(a rung at a quarter chose the same in 6 of 10), and so was the validation part of 30 %: with a
+tenth, 144 digits, noise alone changes the choice. They are confirmed here on seeds 20 to 39.
 
-For each of ten seeds the first winning ticket of `grow_digits` is found, and the growth after it is
+For each seed the first winning ticket of `grow_digits` is found, and the growth after it is
 chosen among the same random candidates, on the same batches, by every cut. Costs are those of the
 short trainings, candidates and not growing alike. Writes rungs_digits.json and rungs_digits.md
 beside itself, in some minutes on two cores.
@@ -32,6 +33,8 @@ SETTINGS = (
     "growth.policy=random",
     'growth.objectives=["gain","multiply_adds"]',
     "growth.judge_epochs=30",
+    "growth.spacing=0.4",
+    "data.validation_fraction=0.3",
     "budget.generations=2",
 )
 
@@ -68,14 +71,15 @@ def search(experiment: Experiment, folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first", type=int, default=20, help="the first seed")
     parser.add_argument("--candidates", type=int, default=12)
     parser.add_argument("--rungs", type=int, default=2)
-    parser.add_argument("--keep", type=float, default=0.25)
+    parser.add_argument("--keep", type=float, default=0.2)
     arguments = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for seed in range(arguments.seeds):
+        for seed in range(arguments.first, arguments.first + arguments.seeds):
             found = {cut: search(experiment_of(seed, cut, arguments), Path(folder)) for cut in CUTS}
             whole = found["none"]
             for cut, row in found.items():

@@ -79,7 +79,8 @@ def test_a_band_is_of_all_seeds_at_one_look(record: StudyRecord) -> None:
         for look in range(21):
             at = [curve[look]["val_loss"] for curve in curves]
             assert band.mean[look] == pytest.approx(fmean(at))
-            assert band.high[look] == pytest.approx(fmean(at) + stdev(at))
+            assert band.high[look] == pytest.approx(min(fmean(at) + stdev(at), max(at)))
+            assert min(at) <= band.low[look] <= band.mean[look]
             assert band.spent[look] == pytest.approx(curves[0][look]["spent"])
     short = [{**line, "curve": line["curve"][: 5 + line["seed"]]} for line in lines]
     assert len(read_bands(short, "grown", "val_loss")[0].mean) == 5
@@ -100,6 +101,11 @@ def test_strips_are_of_the_last_training_and_leave_out_who_says_nothing(
                 for line in lines
                 if (line["arm"], line["training"], line["moment"]) == (arm, 1, strip.moment)
             ]
+    reached = read_strips(record, "cost_to_target")[0]
+    assert reached.lacks == {arm: "4 of 5" if arm == "pruned" else "" for arm in MOVES}
+    drawn = draw_strips(record, "cost_to_target")
+    assert drawn is not None
+    assert "4 of 5" in drawn
     assert [strip.moment for strip in read_strips(record, "test_accuracy")] == [1.0]
     assert draw_strips(record, "unheard_of") is None
 
@@ -113,13 +119,13 @@ def test_a_line_goes_through_trainings_and_moments_in_order(record: StudyRecord)
 
 def test_too_many_arms_for_one_frame_are_not_drawn_along(record: StudyRecord) -> None:
     """The strips and the numbers show them still."""
-    more = [{**r, "arm": f"arm{n}"} for n in range(9) for r in record.readings if
+    more = [{**r, "arm": f"arm{n}"} for n in range(17) for r in record.readings if
             r["arm"] == "grown"]  # fmt: skip
     crowd = StudyRecord(Path(), {}, more, [], [], {}, record.summary)
     assert draw_along(crowd) is None
     drawn = draw_strips(crowd, "sharpness")
     assert drawn is not None
-    assert "arm8" in drawn
+    assert "arm16" in drawn
 
 
 @given(

@@ -33,8 +33,9 @@ def compare(
 ) -> None:
     """Hold finished runs of grow against each other: one line for all seeds of one experiment.
 
-    The best ticket of each run is that of most validation accuracy; the best group comes first,
-    and the others' test accuracy is compared with it in pairs of equal seeds.
+    The best ticket of each run is that of most validation accuracy; where budget.multiply_adds is
+    set, what a last generation found beyond it does not count. The best group comes first, and the
+    others' test accuracy is compared with it in pairs of equal seeds.
     """
     folders = [path for path in out.glob(f"{name}*") if path.is_dir()] if out.is_dir() else []
     found = compare_runs(finished_runs(folders))
@@ -51,7 +52,7 @@ def _table(found: dict[str, Any]) -> Table:
         table.add_column(head, justify="left" if head in names else "right")
     for row in found["groups"]:
         table.add_row(
-            *(str(value) for value in row["settings"].values()),
+            *(_words(value) for value in row["settings"].values()),
             str(len(row["seeds"])),
             _percent(row["val_accuracy"]),
             _percent(row["test_accuracy"]),
@@ -61,6 +62,15 @@ def _table(found: dict[str, Any]) -> Table:
             operations(row["multiply_adds"]["mean"]),
         )
     return table
+
+
+def _words(value: Any) -> str:
+    """A setting in few words; of a schedule what its steps do."""
+    if isinstance(value, list):
+        return ", ".join(map(_words, value))
+    if isinstance(value, dict):
+        return " ".join(str(value[key]) for key in ("operator", "initialisation") if key in value)
+    return str(value)
 
 
 def _percent(number: dict[str, Any]) -> str:

@@ -76,7 +76,9 @@ class Growth:
     looks at the validation data without an improvement by `trigger_threshold` of the loss,
     `mask_stability` for masks within `trigger_distance`, `dormant` for a `trigger_share` of units.
     `together` growths are asked for and trained side by side, and compared at `rungs` on their way:
-    `cut` says who goes on, `keep` is the share that does where they are halved. With `replicates`
+    `cut` says who goes on, `keep` is the share that does where they are halved. Each rung comes at
+    the share `spacing` of the way to the next; 0 is `keep` where they are halved, and otherwise
+    spreads the rungs evenly. With `replicates`
     above 1 the best `keep` of all race on under so many seeds at most, as long as the noise asks
     for it by the rule `race`.
     `optimizer` says what becomes of the optimizer's state from one training of a lineage to the
@@ -93,6 +95,7 @@ class Growth:
     together: int = 4
     cut: str = "median"
     keep: float = 0.5
+    spacing: float = 0.0
     replicates: int = 1
     race: str = "noise"
     epochs: float = 3.0  # training of the chosen one
@@ -118,6 +121,7 @@ class Growth:
         within("growth.rungs", self.rungs, 1, 1000)
         within("growth.together", self.together, 1, 10_000)
         within("growth.keep", self.keep, 0, 1, open_low=True)
+        within("growth.spacing", self.spacing, 0, 0.99)
         within("growth.replicates", self.replicates, 1, 1000)
         within("growth.epochs", self.epochs, 0, math.inf, open_low=True)
         within("growth.trigger_patience", self.trigger_patience, 1, 10_000)

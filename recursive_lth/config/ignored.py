@@ -62,10 +62,8 @@ def _of_trigger(*names: str) -> Switched:
     )
 
 
-_GROWING = Switched("by growing experiments (growth.policy, but never)", ("growth.policy",), _grows)
-_JUDGING = Switched(
-    "where candidates are judged (growth.policy, but fixed and never)", ("growth.policy",), _judges
-)
+_GROWING = Switched("under any growth.policy but never", ("growth.policy",), _grows)
+_JUDGING = Switched("under any growth.policy but fixed and never", ("growth.policy",), _judges)
 
 SWITCHED: Mapping[str, Switched] = MappingProxyType(
     {
@@ -96,8 +94,11 @@ SWITCHED: Mapping[str, Switched] = MappingProxyType(
         "growth.cut": Switched(
             "with growth.rungs above 1", ("growth.rungs", "growth.policy"), _cuts
         ),
+        "growth.spacing": Switched(
+            "with growth.rungs above 1", ("growth.rungs", "growth.policy"), _cuts
+        ),
         "growth.keep": Switched(
-            "with growth.cut=halving and growth.rungs above 1, or growth.replicates above 1,",
+            "with growth.cut=halving and growth.rungs above 1, or with growth.replicates above 1",
             ("growth.cut", "growth.rungs", "growth.replicates", "growth.policy"),
             _keeps,
         ),
@@ -130,7 +131,7 @@ def check_ignored(experiment: Experiment) -> None:
     >>> check_ignored(Experiment())
     """
     for key in _ignored(experiment):
-        raise InputError(f"{key} is read {SWITCHED[key].words} alone: leave it out")
+        raise InputError(f"{key} would do nothing: it is read {SWITCHED[key].words}; leave it out")
 
 
 def yielded(experiment: Experiment, settings: Iterable[str]) -> Experiment:

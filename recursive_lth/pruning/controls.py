@@ -91,6 +91,7 @@ def small_dense(ticket: Ticket, draw: Draw, generator: Generator) -> Ticket:
         rewind=values,
         masks=whole,
         births=births,
+        skeleton={},
         is_filled=False,
     )
 

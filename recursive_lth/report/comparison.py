@@ -4,6 +4,7 @@ Runs that differ in nothing but name, claim and seed are replicates. The first g
 validation accuracy, is what the others are compared with, in pairs of equal seeds.
 """
 
+import math
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 
 from recursive_lth.errors import InputError
 from recursive_lth.files import canonical_json, read_json
+from recursive_lth.report.standing import best_of
 from recursive_lth.report.template import flatten
 from recursive_lth.statistics import average, interval
 
@@ -29,19 +31,24 @@ class Run:
 
 
 def finished_runs(folders: Iterable[Path]) -> list[Run]:
-    """The runs among folders that are finished and found a ticket."""
+    """The runs among folders that are finished and found a ticket within their budget.
+
+    The last generation of a run goes beyond `budget.multiply_adds`; what it found does not count,
+    so that runs of one budget are held against each other at one cost.
+    """
     found = []
     for folder in sorted(folders):
         if not (folder / "summary.json").exists() or not (folder / "lineage.jsonl").exists():
             continue
         summary = read_json(folder / "summary.json")
-        tickets = {line["digest"]: line for line in summary["tickets"]}
-        if summary["best"] is None:
-            continue
-        best = tickets[summary["best"]]
-        numbers = {name: best[name] for name in NUMBERS}
-        numbers["multiply_adds"] = summary["cost"]["training_multiply_adds"]
         experiment = tomllib.loads((folder / "experiment.toml").read_text("utf-8"))
+        bound = experiment["budget"]["multiply_adds"] or math.inf
+        paid = [line for line in summary["tickets"] if line["training_cost"] <= bound]
+        best = best_of(paid)
+        if best is None:
+            continue
+        numbers = {name: best[name] for name in NUMBERS}
+        numbers["multiply_adds"] = paid[-1]["training_cost"]
         found.append(Run(flatten(experiment), summary["seed"], numbers))
     return found
 

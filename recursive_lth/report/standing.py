@@ -28,7 +28,12 @@ def best(record: RunRecord) -> Line | None:
     if record.summary is not None:
         found = record.summary.get("best")
         return next((line for line in record.generations if line["digest"] == found), None)
-    tickets = [line for line in accepted(record.generations) if line["generation"] >= 1]
+    return best_of(record.generations)
+
+
+def best_of(lines: Sequence[Line]) -> Line | None:
+    """The accepted ticket of best validation accuracy among lines of a lineage, likewise."""
+    tickets = [line for line in accepted(lines) if line["generation"] >= 1]
     return max(
         tickets, key=lambda line: (line["val_accuracy"], -line["val_calibrated_loss"]), default=None
     )

@@ -10,8 +10,10 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from recursive_lth.report.canvas import FULL_WIDTH, LIGHT, draw_svg
 from recursive_lth.report.quantities import short_count
+from recursive_lth.report.study_panel import KEYS, MOST_ARMS, MOST_BANDS
 from recursive_lth.report.study_record import Row, StudyRecord
-from recursive_lth.report.tickets_levels import MOST_CURVES, look
+from recursive_lth.report.study_values import band as band_of
+from recursive_lth.report.tickets_levels import look
 from recursive_lth.report.ticks import set_accuracies, set_numbers
 from recursive_lth.statistics import average
 
@@ -21,7 +23,7 @@ TWENTIETH = 0.05
 
 
 class Band(NamedTuple):
-    """One training of an arm at its looks: means over the seeds, and one deviation to each side."""
+    """One training of an arm at its looks: means over the seeds, and one deviation about them."""
 
     spent: list[float]  # multiply-adds of the arm so far
     mean: list[float]
@@ -79,7 +81,7 @@ def draw_last(record: StudyRecord) -> str | None:
         for arm in record.arms
         if (trainings := read_bands(record.curves, arm, "val_loss"))
     }
-    if not 1 < len(bands) <= MOST_CURVES:
+    if not 1 < len(bands) <= MOST_ARMS:
         return None
 
     def paint(figure: Figure) -> None:
@@ -89,7 +91,8 @@ def draw_last(record: StudyRecord) -> str | None:
         for number, (arm, band) in enumerate(bands.items()):
             colour, marker, dashes = look(number)
             spent = [s - band.spent[0] for s in band.spent]
-            axes.fill_between(spent, band.low, band.high, color=colour, alpha=0.13, linewidth=0)
+            if len(bands) <= MOST_BANDS:
+                axes.fill_between(spent, band.low, band.high, color=colour, alpha=0.13, linewidth=0)
             every = max(1, len(spent) // 6)
             style: dict[str, Any] = {"color": colour, "linestyle": dashes, "linewidth": 1.8,
                                      "marker": marker, "markersize": 5.5}  # fmt: skip
@@ -100,7 +103,7 @@ def draw_last(record: StudyRecord) -> str | None:
         axes.set_xlim(left=0)
         _set_spent(axes, is_lowest=True)
         axes.set_xlabel("multiply-adds of this training")
-        figure.legend(handles=keys, loc="outside upper right", ncols=min(len(keys), 5),
+        figure.legend(handles=keys, loc="outside upper right", ncols=min(len(keys), KEYS),
                       handlelength=2.2, columnspacing=1.4, borderaxespad=0.1)  # fmt: skip
 
     return draw_svg("validation loss in the last training of each arm", FULL_WIDTH, 380, paint)
@@ -114,13 +117,9 @@ def read_bands(curves: Sequence[Row], arm: str, key: str) -> list[Band]:
         looks = [at for at in zip(*seeds, strict=False) if any(p.get(key) is not None for p in at)]
         if not looks:
             continue
-        told = [average(point.get(key) for point in at) for at in looks]
-        means = [float(each["mean"]) for each in told]
-        spreads = [float(each["sd"] or 0.0) for each in told]
+        known = [[p[key] for p in at if p.get(key) is not None] for at in looks]
+        means, low, high = (list(part) for part in zip(*map(band_of, known), strict=True))
         spent = [float(average(point["spent"] for point in at)["mean"]) for at in looks]
-        # on a scale of ratios a band must not reach 0
-        low = [max(m - s, 0.1 * m) for m, s in zip(means, spreads, strict=True)]
-        high = [m + s for m, s in zip(means, spreads, strict=True)]
         found.append(Band(spent, means, low, high))
     return found
 

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from recursive_lth.report.canvas import FULL_WIDTH, LIGHT, draw_svg, point_key
 from recursive_lth.report.study_record import Row, StudyRecord
 from recursive_lth.report.study_table import write_deciding
+from recursive_lth.report.study_values import shorten
 from recursive_lth.report.ticks import set_points
 
 MARKS = {  # a verdict's shape, colour, and whether it is filled
@@ -18,7 +19,7 @@ MARKS = {  # a verdict's shape, colour, and whether it is filled
     "refuted": ("D", "test", True),
     "undecided": ("s", "muted", False),
 }
-LETTERS = 40  # of a name that fits beside the plot
+LETTERS = 44  # of a name that fits beside the plot
 LEAST_USUAL = 0.2  # standard deviations: a small effect (Cohen 1988)
 FURTHEST = 2.5  # times the largest effect, from where an interval is cut by an arrow
 
@@ -41,7 +42,7 @@ def draw_forest(record: StudyRecord) -> str | None:
             _paint_row(axes, y, verdict, size)
             _tell_row(axes, y, verdict, write_deciding(verdict, record.family))
         axes.axvline(0, color=LIGHT["muted"], linewidth=1.1, zorder=1)
-        axes.set_yticks(range(len(verdicts)), [_short(str(v["name"])) for v in verdicts],
+        axes.set_yticks(range(len(verdicts)), [shorten(str(v["name"]), LETTERS) for v in verdicts],
                         color=LIGHT["ink"])  # fmt: skip
         axes.set_ylim(len(verdicts) - 0.4, -0.6)
         axes.grid(visible=False, axis="y")
@@ -126,7 +127,3 @@ def _tell_row(axes: Axes, y: int, verdict: Row, p: str) -> None:
               color=colour)  # fmt: skip
     axes.text(1.02, y + 0.06, f"p = {p}".replace("= <", "< ").replace(" = –", " unknown"),
               transform=right, va="top", size=9, color=LIGHT["muted"])  # fmt: skip
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"

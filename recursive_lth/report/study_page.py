@@ -12,7 +12,7 @@ from recursive_lth.report.study_answer import find_study, sentence
 from recursive_lth.report.study_curves import draw_accuracy, draw_last, draw_loss
 from recursive_lth.report.study_forest import draw_forest
 from recursive_lth.report.study_pairs import draw_contrast
-from recursive_lth.report.study_panel import draw_along, draw_strips
+from recursive_lth.report.study_panel import MOST_BANDS, draw_along, draw_strips
 from recursive_lth.report.study_record import Row, StudyRecord, read_study
 from recursive_lth.report.study_table import (
     arms_table,
@@ -81,6 +81,7 @@ def render_study(record: StudyRecord) -> str:
         seeds=record.seeds,
         is_finished=record.summary is not None,
         is_lineage=record.is_lineage,
+        has_bands=len(record.arms) <= MOST_BANDS,
         finding=Finding(*(words.replace(" %", "\u00a0%") for words in find_study(record))),
         figures={name: svg for name, svg in drawn.items() if svg is not None},
         hypotheses=[show(verdict, number) for number, verdict in enumerate(record.verdicts, 1)],

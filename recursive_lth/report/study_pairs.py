@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from recursive_lth.report.canvas import LIGHT, draw_svg
 from recursive_lth.report.study_forest import MARKS
 from recursive_lth.report.study_record import Row
-from recursive_lth.report.study_values import spell
+from recursive_lth.report.study_values import shorten, spell
 from recursive_lth.report.ticks import mark_writer, set_numbers
 
 WIDTH, HEIGHT = 470, 300  # pixels
@@ -49,7 +49,7 @@ def _paint_pairs(axes: Axes, verdict: Row, *, is_share: bool) -> None:
     axes.set_xticks([0, 1], names, color=LIGHT["ink"])
     axes.set_xlim(-0.3, 1.3)
     unit = "" if is_share or not verdict["unit"] else f", {verdict['unit']}"
-    axes.set_title(f"{_cut(spell(verdict['measure']), 26)}{unit}", size=10.5)
+    axes.set_title(f"{shorten(spell(verdict['measure']), 26)}{unit}", size=10.5)
 
 
 def _paint_differences(axes: Axes, verdict: Row, *, is_share: bool) -> None:
@@ -89,14 +89,10 @@ def spread_out(number: int) -> list[float]:
     return [step * (i - (number - 1) / 2) for i in range(number)]
 
 
-def _cut(text: str, letters: int) -> str:
-    return text if len(text) <= letters else f"{text[: letters - 1]}…"
-
-
 def _fold(name: str) -> str:
     """A name in at most two lines, broken at a space, hyphen or underscore where there is one."""
     if len(name) <= LETTERS:
         return name
     breaks: Sequence[int] = [i + 1 for i, c in enumerate(name) if c in " -_" and i < LETTERS]
     place = breaks[-1] if breaks else LETTERS
-    return f"{name[:place]}\n{_cut(name[place:], LETTERS)}"
+    return f"{name[:place]}\n{shorten(name[place:], LETTERS)}"

@@ -12,13 +12,16 @@ from recursive_lth.report.canvas import FULL_WIDTH, LIGHT, draw_svg
 from recursive_lth.report.study_pairs import spread_out
 from recursive_lth.report.study_record import Place, StudyRecord
 from recursive_lth.report.study_table import last_place
-from recursive_lth.report.study_values import spell, write_moment
-from recursive_lth.report.tickets_levels import MOST_CURVES, look
+from recursive_lth.report.study_values import band, shorten, spell, write_moment
+from recursive_lth.report.tickets_levels import look
 from recursive_lth.report.ticks import set_numbers
-from recursive_lth.statistics import average, interval
+from recursive_lth.statistics import interval
 
 WIDTH = 470  # pixels of a measure's figure: two stand side by side
-LETTERS = 20  # of an arm's name that fits beside its row
+MOST_ARMS = 16  # in one frame: so many looks there are
+MOST_BANDS = 6  # arms whose bands can be told apart
+KEYS = 5  # of a legend beside one another
+LETTERS = 26  # of an arm's name that fits beside its row
 RATIO = 8.0  # of the values of one measure, from where equal ratios are to look equal
 TRAINING = 0.7  # of the axis between two trainings' places that a training takes; moves the rest
 
@@ -28,6 +31,7 @@ class Strip(NamedTuple):
 
     moment: float
     values: dict[str, list[float]]
+    lacks: dict[str, str]  # in how many seeds it does so, where not in all
 
 
 def draw_strips(record: StudyRecord, measure: str) -> str | None:
@@ -64,7 +68,8 @@ def read_strips(record: StudyRecord, measure: str) -> list[Strip]:
         }
         known = {arm: values for arm, values in found.items() if values}
         if known:
-            strips.append(Strip(moment, known))
+            lacks = {arm: record.lacks(measure, arm, p) for arm, p in places.items() if p}
+            strips.append(Strip(moment, known, lacks))
     return strips
 
 
@@ -77,20 +82,24 @@ def _paint_strip(axes: Axes, strip: Strip, rows: Sequence[str], *, is_share: boo
             axes.text(0.01, y, "says nothing here", transform=axes.get_yaxis_transform(), size=9,
                       va="center", color=LIGHT["muted"])  # fmt: skip
             continue
-        places = [y + 0.16 + 1.6 * place for place in spread_out(len(values))]
+        places = [y + 0.2 + 0.6 * place for place in spread_out(len(values))]
         axes.scatter(values, places, s=15, zorder=2, facecolors=LIGHT["faint"], linewidths=0.8,
                      edgecolors=LIGHT["muted"])  # fmt: skip
+        axes.text(1.01, y, strip.lacks[arm], transform=axes.get_yaxis_transform(), size=8.5,
+                  va="center", color=LIGHT["muted"])  # fmt: skip
         found = interval(values)
         if found["low"] is not None:
             half = most - least  # an interval of few seeds must not flatten everything else
-            ends = max(found["low"], least - half), min(found["high"], most + half)
-            if least > 0:
-                ends = max(ends[0], least / 2), ends[1]
+            lowest = max(least - half, least / 2) if least > 0 else least - half
+            ends = max(found["low"], lowest), min(found["high"], most + half)
             axes.plot(ends, [y - 0.2, y - 0.2], color=LIGHT["accent"], linewidth=2.2, zorder=3)
+            for end, whole, arrow in zip(ends, (found["low"], found["high"]), "<>", strict=True):
+                if end != whole:
+                    axes.scatter(end, y - 0.2, s=24, marker=arrow, color=LIGHT["accent"], zorder=3)
             reach += ends
         axes.scatter([found["mean"]], [y - 0.2], s=34, color=LIGHT["accent"], zorder=4)
     set_numbers(axes, axes.xaxis, reach, is_share=is_share, ratio=RATIO)
-    axes.set_yticks(range(len(rows)), [_short(arm) for arm in rows], color=LIGHT["ink"])
+    axes.set_yticks(range(len(rows)), [shorten(arm, LETTERS) for arm in rows], color=LIGHT["ink"])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x")
@@ -108,7 +117,7 @@ def draw_along(record: StudyRecord) -> str | None:
     has_way = any(
         len({place[0] for place in found}) > 1 or len(found) > 2 for found in places.values()
     )
-    if not measures or not has_way or len(arms) > MOST_CURVES:
+    if not measures or not has_way or len(arms) > MOST_ARMS:
         return None
     every = {place for found in places.values() for place in found}
     columns = min(3, len(measures))
@@ -130,7 +139,7 @@ def draw_along(record: StudyRecord) -> str | None:
         if len(arms) > 1:
             _place_keys(figure, arms)
 
-    height = 30 * (len(arms) > 1) + 30 + 178.0 * lines
+    height = 24 * -(-len(arms) // KEYS) * (len(arms) > 1) + 36 + 178.0 * lines
     return draw_svg("the panel along the trainings", FULL_WIDTH, height, paint)
 
 
@@ -147,12 +156,10 @@ def _paint_measure(axes: Axes, record: StudyRecord, measure: str, every: set[Pla
         colour, marker, dashes = look(number)
         line = read_line(record, measure, arm)
         across = [place[0] + stretch * (place[1] - 0.5) for place in line]
-        told = [average(values) for values in line.values()]
-        means = [each["mean"] for each in told]
-        low = [each["mean"] - (each["sd"] or 0.0) for each in told]
-        high = [each["mean"] + (each["sd"] or 0.0) for each in told]
-        if min(means, default=0.0) > 0:  # a band must not reach 0 where ratios are shown
-            low = [max(a, 0.5 * mean) for a, mean in zip(low, means, strict=True)]
+        told = [band(values) for values in line.values()]
+        means, low, high = ([each[i] for each in told] for i in range(3))
+        if len(record.arms) > MOST_BANDS:
+            low = high = means
         axes.fill_between(across, low, high, color=colour, alpha=0.13, linewidth=0)
         axes.plot(across, means, color=colour, linestyle=dashes, marker=marker, markersize=4.5,
                   linewidth=1.5, zorder=3)  # fmt: skip
@@ -173,9 +180,5 @@ def _place_keys(figure: Figure, arms: Sequence[str]) -> None:
         colour, marker, dashes = look(number)
         keys.append(Line2D([], [], color=colour, marker=marker, linestyle=dashes, markersize=5,
                            linewidth=1.6, label=arm))  # fmt: skip
-    figure.legend(handles=keys, loc="outside upper right", ncols=min(len(keys), 5),
+    figure.legend(handles=keys, loc="outside upper right", ncols=min(len(keys), KEYS),
                   handlelength=2.2, columnspacing=1.4, borderaxespad=0.1)  # fmt: skip
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"

@@ -94,6 +94,12 @@ class StudyRecord:
         found = self.table.get((measure, arm), {}).get(place, {})
         return {seed: float(value) for seed, value in found.items() if value is not None}
 
+    def lacks(self, measure: str, arm: str, place: Place) -> str:
+        """`4 of 5` where a measure says something in 4 of 5 seeds read there; "" where in all."""
+        found = self.table.get((measure, arm), {}).get(place, {})
+        known = sum(value is not None for value in found.values())
+        return f"{known} of {len(found)}" if known < len(found) else ""
+
 
 def read_study(folder: Path) -> StudyRecord:
     """The record of a study, finished or not; of what a resumed one read twice the later holds.

@@ -111,14 +111,19 @@ def panel_table(record: StudyRecord, moment: float) -> Table:
         shown = {arm: last_place(record, measure, arm, moment) for arm in record.arms}
         if any(shown.values()):
             unit = record.unit(measure)
-            cells = [
-                write_spread(list(record.values(measure, arm, place).values()), unit)
-                if place
-                else UNKNOWN
-                for arm, place in shown.items()
-            ]
+            cells = [_cell(record, measure, arm, place) for arm, place in shown.items()]
             rows.append([spell(measure), unit, *cells])
     return Table(["measure", "unit", *record.arms], rows)
+
+
+def _cell(record: StudyRecord, measure: str, arm: str, place: Place | None) -> str:
+    """Mean and deviation; where a measure says nothing in some seeds, in how many it does."""
+    if place is None:
+        return UNKNOWN
+    values = list(record.values(measure, arm, place).values())
+    lacks = record.lacks(measure, arm, place)
+    told = write_spread(values, record.unit(measure))
+    return f"{told} ({lacks})" if values and lacks else told
 
 
 def lineage_panel_table(record: StudyRecord) -> Table:

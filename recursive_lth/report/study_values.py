@@ -1,9 +1,10 @@
 """Values and differences of a study's measures as people read them, by their units."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recursive_lth.report.quantities import UNKNOWN, count, operations, percent, points, signed
+from recursive_lth.statistics import average
 
 BIG = 1000.0
 
@@ -69,3 +70,28 @@ def write_moment(moment: float) -> str:
     if moment in (0, 1):
         return "after training" if moment else "before training"
     return f"at {100 * moment:.3g} % of training"
+
+
+def band(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean, and one standard deviation to each side but not beyond what was seen.
+
+    So what is positive has a place on a scale of ratios.
+
+    >>> band([1.0, 2.0, 3.0]), band([4.0])
+    ((2.0, 1.0, 3.0), (4.0, 4.0, 4.0))
+    """
+    found = average(values)
+    mean, spread = float(found["mean"]), float(found["sd"] or 0.0)
+    return mean, max(mean - spread, min(values)), min(mean + spread, max(values))
+
+
+def shorten(name: str, letters: int) -> str:
+    """A name of at most so many letters; a longer one loses its middle.
+
+    >>> shorten("grown_from_the_start", 11), shorten("grown", 11)
+    ('grown…start', 'grown')
+    """
+    if len(name) <= letters:
+        return name
+    tail = (letters - 1) // 2
+    return f"{name[: letters - 1 - tail]}…{name[-tail:]}"

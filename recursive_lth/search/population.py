@@ -8,7 +8,7 @@ lineage, so that a run that goes on chooses as it would have.
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from recursive_lth.config import Acceptance
 from recursive_lth.search.generation import Generation
@@ -81,17 +81,26 @@ def _most_crowded(front: Sequence[Generation]) -> Generation:
 def hypervolume(lineage: Sequence[Generation], reference: tuple[float, float]) -> float:
     """The area that the winning tickets' front covers above a least accuracy and below a size.
 
-    `reference` is (accuracy, weights); sizes count by their logarithm to the base of ten, so that a
-    tenth of the weights is worth as much anywhere.
+    `reference` is (accuracy, weights); see `hypervolume_of`.
+    """
+    points = [(turn.val_accuracy, turn.remaining_weights) for turn in tickets(lineage)]
+    return hypervolume_of(points, reference)
+
+
+def hypervolume_of(points: Iterable[tuple[float, int]], reference: tuple[float, float]) -> float:
+    """The area that points of accuracy and weights cover above and below the reference.
+
+    Sizes count by their logarithm to the base of ten, so that a tenth of the weights is worth as
+    much anywhere.
     """
     floor, ceiling = reference
-    points = [
-        (turn.val_accuracy, math.log10(ceiling / turn.remaining_weights))
-        for turn in tickets(lineage)
-        if turn.val_accuracy > floor and turn.remaining_weights < ceiling
+    saving = [
+        (accuracy, math.log10(ceiling / weights))
+        for accuracy, weights in points
+        if accuracy > floor and weights < ceiling
     ]
     area, reached = 0.0, floor
-    for accuracy, saved in sorted(points, key=lambda point: -point[1]):
+    for accuracy, saved in sorted(saving, key=lambda point: -point[1]):
         if accuracy > reached:
             area += (accuracy - reached) * saved
             reached = accuracy

@@ -4,12 +4,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
-from recursive_lth.config import StudyExperiment, pick
+from recursive_lth.config import StudyExperiment, Training, pick
 from recursive_lth.errors import InputError
 from recursive_lth.growth.catalogue import GROWTHS
+from recursive_lth.growth.fresh import SCHEMES
+from recursive_lth.pruning.schedule import SCOPES
 from recursive_lth.pruning.scores import NEEDS_TALLY, SCORES
-from recursive_lth.study.moves import Begin, Grow, Move, Prune, Remake, Train, factors_of, read_move
+from recursive_lth.running.start import FILE
+from recursive_lth.study.moves import (
+    Begin,
+    Grow,
+    Move,
+    Prune,
+    Remake,
+    Rewind,
+    Train,
+    factors_of,
+    read_move,
+)
 from recursive_lth.study.remakes import KINDS
+from recursive_lth.training.optimizer import OPTIMIZERS, SCHEDULES
 
 
 @dataclass(frozen=True)
@@ -64,28 +78,61 @@ def _check(arm: Arm, experiment: StudyExperiment) -> None:
     others = [line.name for line in experiment.arms if line.name != arm.name]
     if not arm.trainings:
         raise InputError('no move trains: give it one, such as "train 1"')
+    optimizer = ""  # whose state there is to carry on
     for number, (move, text) in enumerate(zip(arm.moves, arm.texts, strict=True)):
-        if isinstance(move, Begin) and number:
-            raise InputError(f"move {text!r}: only the first can be `begin`")
         try:
+            if isinstance(move, Begin):
+                _check_begin(move, number, experiment)
             _check_names(move, tasks, others)
+            optimizer = _carried(move, optimizer, experiment)
         except InputError as error:
             raise InputError(f"move {text!r}: {error}") from None
+
+
+def _check_begin(move: Begin, number: int, experiment: StudyExperiment) -> None:
+    """Raise `InputError` where a beginning comes late, or says what nothing would heed."""
+    if number:
+        raise InputError("only the first can be `begin`")
+    own = move.start(experiment.start)
+    brings = own.architecture.endswith(FILE) and own.weights == "own" and not move.like
+    if move.initialisation and brings:
+        raise InputError("a saved ticket has weights of its own: leave out initialisation")
+
+
+def _carried(move: Move, optimizer: str, experiment: StudyExperiment) -> str:
+    """The optimizer whose state there is after a move; raise where a training carries on none."""
+    if isinstance(move, Train):
+        wanted = move.recipe(experiment.training).optimizer
+        if move.state == "carry" and wanted != optimizer:
+            raise InputError(
+                f"no state of {wanted} to carry on here: begin with state=reset, and after a "
+                "rewind, a remake, or another optimizer as well"
+            )
+        return wanted
+    return "" if isinstance(move, Rewind | Remake) else optimizer
 
 
 def _check_names(move: Move, tasks: Sequence[str], others: Sequence[str]) -> None:
     """Raise `InputError` where a move names what is not there."""
     match move:
-        case Begin() if move.like:
-            pick(dict.fromkeys(others), move.like, "other arm")
-        case Train() if move.on:
-            pick(dict.fromkeys(tasks), move.on, "task")
+        case Begin():
+            if move.like:
+                pick(dict.fromkeys(others), move.like, "other arm")
+            if move.initialisation:
+                pick(SCHEMES, move.initialisation, "initialisation")
+        case Train():
+            if move.on:
+                pick(dict.fromkeys(tasks), move.on, "task")
+            recipe = move.recipe(Training())
+            pick(OPTIMIZERS, recipe.optimizer, "optimizer")
+            pick(SCHEDULES, recipe.schedule, "schedule")
         case Grow():
             pick(GROWTHS, move.step.operator, "operator")
         case Remake():
             pick(dict.fromkeys(KINDS), move.kind, "kind")
         case Prune():
             pick(SCORES, move.score, "score")
+            pick(SCOPES, move.scope, "scope")
             if move.score in NEEDS_TALLY:
                 raise InputError(f"{move.score} adds up a whole training: use another score")
 
@@ -107,8 +154,8 @@ def differing_factors(one: Arm, other: Arm) -> frozenset[str]:
 
 
 def _kind(move: Move) -> str:
-    """What makes two moves the same, whatever they cost."""
-    return repr(replace(move, length=1.0) if isinstance(move, Train) else move)
+    """What makes two moves the same, whatever they cost and however that is counted."""
+    return repr(replace(move, length=1.0, by="cost") if isinstance(move, Train) else move)
 
 
 def _apart(mine: Sequence[Move], theirs: Sequence[Move]) -> set[str]:
@@ -121,10 +168,16 @@ def _apart(mine: Sequence[Move], theirs: Sequence[Move]) -> set[str]:
 def _between(mine: Move, theirs: Move) -> frozenset[str]:
     if isinstance(mine, Grow) and isinstance(theirs, Grow):
         as_born = replace(mine.step, initialisation=theirs.step.initialisation)
-        if as_born == theirs.step:
-            return frozenset({"initialisation"})
+        return frozenset({"structure"} if as_born != theirs.step else ()) | frozenset(
+            {"initialisation"} if as_born != mine.step else ()
+        )
+    if isinstance(mine, Begin) and isinstance(theirs, Begin):
+        as_drawn = replace(mine, initialisation=theirs.initialisation)
+        return frozenset({"structure"} if as_drawn != theirs else ()) | frozenset(
+            {"initialisation"} if as_drawn != mine else ()
+        )
     if isinstance(mine, Train) and isinstance(theirs, Train):
         data = {"data"} if mine.on != theirs.on else set()
-        ways = [(move.settings, move.state, move.by) for move in (mine, theirs)]
+        ways = [(move.settings, move.state) for move in (mine, theirs)]
         return frozenset(data if ways[0] == ways[1] else {*data, "strategy"})
     return factors_of(mine) | factors_of(theirs)

@@ -5,6 +5,7 @@ structure, strategy or data. Arms are compared by the factors of the moves that 
 """
 
 import math
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -33,6 +34,10 @@ class Begin:
     initialisation: str = ""
     like: str = ""
 
+    def __post_init__(self) -> None:
+        if self.like and (self.architecture or self.hidden):
+            raise InputError("like= brings an architecture of its own: name no other beside it")
+
     def start(self, own: Start) -> Start:
         """The start that it stands for, in place of the study's own."""
         is_other = bool(self.architecture or self.hidden)
@@ -40,7 +45,7 @@ class Begin:
             self.architecture or own.architecture,
             self.hidden if is_other else own.hidden,
             self.initialisation or own.initialisation,
-            own.weights,
+            "own" if is_other else own.weights,
         )
 
 
@@ -150,14 +155,19 @@ def read_move(text: str) -> Move:
         if verb not in VERBS:
             raise InputError(f"unknown verb {verb!r}: {nearest(verb, VERBS)}")
         kind, needed, more = VERBS[verb]
-        plain = [word for word in rest if "=" not in word]
+        plain = [word for word in rest if not KEYED.match(word)]
         if len(plain) > len(needed) + len(more):
             raise InputError(f"{plain[len(needed) + len(more)]!r} is one word too many")
         if len(plain) < len(needed):
             raise InputError(f"{verb} needs {' and '.join(needed)}: {ABOUT[kind]}")
-        keyed = (word.partition("=") for word in rest if "=" in word)
+        keyed = [word.partition("=") for word in rest if KEYED.match(word)]
         words = [*zip((*needed, *more), plain, strict=False), *((k, v) for k, _, v in keyed)]
-        return _made(kind, {key: toml_value(value) for key, value in words})
+        values = {key: toml_value(value) for key, value in words}
+        if len(values) < len(words):
+            names = [key for key, _ in words]
+            twice = next(key for key in names if names.count(key) > 1)
+            raise InputError(f"{twice} is given twice: once is enough")
+        return _made(kind, values)
     except (InputError, ValueError) as error:
         raise InputError(f"move {text!r}: {error}") from None
 
@@ -182,7 +192,9 @@ def factors_of(move: Move) -> frozenset[str]:
             )
         case Begin():
             is_reshaped = bool(move.architecture or move.hidden or move.like)
-            return frozenset({"structure" if is_reshaped else "initialisation"})
+            return frozenset({"structure"} if is_reshaped else ()) | frozenset(
+                {"initialisation"} if move.initialisation else ()
+            )
         case Remake():
             return frozenset({"structure" if move.kind in RESHAPING else "initialisation"})
         case Rewind():
@@ -192,7 +204,10 @@ def factors_of(move: Move) -> frozenset[str]:
     return frozenset({"strategy"})
 
 
-RESHAPING = frozenset({"shuffled_mask", "dense"})  # remakes that change which weights there are
+KEYED = re.compile(r"[\w-]+=")  # a path may have "=" in it
+RESHAPING = frozenset(
+    {"shuffled_mask", "dense", "small_dense"}
+)  # remakes that change which weights there are
 Words = tuple[str, ...]
 VERBS: Mapping[str, tuple[type[Move], Words, Words]] = MappingProxyType(
     {  # what words without a key are: those that are needed, and those that may follow

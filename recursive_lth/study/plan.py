@@ -49,9 +49,10 @@ class Plan:
     probing: int  # of these, what the panel's probes train
     bytes_of_a_seed: int
 
-    def budget(self, arm: str) -> int:
-        """The multiply-adds that an arm trains for on one seed."""
-        return self.stands[arm].spent
+    def budget(self, arm: str, training: int = -1, moment: float = 1.0) -> int:
+        """The multiply-adds that an arm takes on one seed until a moment of a training."""
+        done = self.stands[arm].trainings[training]
+        return done.spent_before + round(moment * done.steps) * _a_step(done)
 
     def to_dict(self) -> dict[str, Any]:
         """As `--plan` prints it."""
@@ -99,7 +100,11 @@ def plan_of(
             stands[name] = play(ground, arm, pretend, finals)
         except InputError as error:
             raise InputError(f"arm {name}: {error}") from None
-    single = {_what(done): done for stand in stands.values() for done in stand.trainings}
+    single = {
+        tuple(map(_what, stand.trainings[: done.number + 1])): done
+        for stand in stands.values()
+        for done in stand.trainings
+    }
     a_sample = training_cost(cost(architecture).multiply_adds, 1)
     probing = _probing(experiment, panel, stands, epoch_cost, a_sample)
     spent = sum(done.spent - done.spent_before for done in single.values())
@@ -140,15 +145,19 @@ def check_contrasts(
             )
         check_factors(contrast, differing_factors(arms[contrast.arm], arms[contrast.rival]))
         pair = (contrast.arm, contrast.rival)
-        a_step = max(done.spent - done.spent_before for name in pair
-                     for done in [_last_step(plan.stands[name])])  # fmt: skip
-        check_budget(contrast, plan.budget(contrast.arm), plan.budget(contrast.rival), a_step)
+        a_step = max(_a_step(done) for name in pair for done in plan.stands[name].trainings)
+        check_budget(contrast, *budgets(contrast, plan), a_step)
 
 
-def _last_step(stand: Stand) -> Trained:
-    """An arm's last training as if it took a single step."""
-    done = stand.trainings[-1]
-    return replace(done, spent=done.spent_before + (done.spent - done.spent_before) // done.steps)
+def budgets(contrast: Contrast, plan: Plan) -> tuple[int, int]:
+    """What arm and rival have taken when they are compared."""
+    when = contrast.training, contrast.moment
+    return plan.budget(contrast.arm, *when), plan.budget(contrast.rival, *when)
+
+
+def _a_step(done: Trained) -> int:
+    """The multiply-adds of one step of a training."""
+    return (done.spent - done.spent_before) // done.steps
 
 
 def digest_of_data(experiment: StudyExperiment, supply: Supply) -> str:
@@ -178,7 +187,7 @@ def _check_tasks(experiment: StudyExperiment, supply: Supply) -> None:
 
 
 def _what(done: Trained) -> tuple[Any, ...]:
-    """What two trainings share iff they are one: untrained tickets tell them apart as trained."""
+    """What two trainings share iff they are one, given that those before them are."""
     return done.before.digest, done.data, done.recipe, done.steps, done.number, done.move.state
 
 

@@ -19,7 +19,7 @@ from recursive_lth.pruning.cut import cut
 from recursive_lth.pruning.rewind import rewind
 from recursive_lth.running.evidence import gather
 from recursive_lth.running.job import Bench, Kept
-from recursive_lth.running.start import FILE, first_ticket
+from recursive_lth.running.start import brings_weights, first_ticket
 from recursive_lth.study.arms import Arm
 from recursive_lth.study.moves import (
     Begin,
@@ -112,12 +112,17 @@ def play(ground: Ground, arm: Arm, learn: Learn, like: Mapping[str, Ticket]) -> 
     What a move draws depends on the seed and on how many of its verb came before in the arm, so
     that arms share their draws as far as they do the same.
     """
-    stand = Stand(_first(ground, arm, like))
-    for move in arm.moves:
-        if isinstance(move, Train):
-            stand = learn(ground, stand, move)
-        elif not isinstance(move, Begin):
-            stand = _moved(ground, stand, move)
+    first = _first(ground, arm, like)
+    eldest = max((int(born.max()) for born in first.births.values()), default=0)
+    stand = Stand(first, generation=eldest)
+    for move, text in zip(arm.moves, arm.texts, strict=True):
+        try:
+            if isinstance(move, Train):
+                stand = learn(ground, stand, move)
+            elif not isinstance(move, Begin):
+                stand = _moved(ground, stand, move)
+        except InputError as error:
+            raise InputError(f"move {text!r}: {error}") from None
         verb = type(move).__name__
         stand = replace(stand, counts={**stand.counts, verb: stand.number(verb) + 1})
     return stand
@@ -143,25 +148,21 @@ def _first(ground: Ground, arm: Arm, like: Mapping[str, Ticket]) -> Ticket:
     experiment, parts = ground.experiment, ground.bench.split
     begin, generator = arm.begin, seeds.generator(ground.experiment.seed, "initialise")
     start = begin.start(experiment.start) if begin else experiment.start
-    if start.architecture.endswith(FILE) and start.weights == "own":
-        return _as_saved(start.architecture)
     if begin is None or not begin.like:
-        return first_ticket(start, parts.sample_shape, parts.classes, generator)
+        first = first_ticket(start, parts.sample_shape, parts.classes, generator)
+        return _as_saved(start.architecture, first) if brings_weights(start) else first
     shape = like[begin.like]
+    # not the draws of "initialise": where no layer was grown, those are the other's rewind values
+    generator = seeds.generator(ground.experiment.seed, "initialise", "like")
     values = fresh(shape.architecture, generator, start.initialisation)
     births = {name: torch.zeros_like(born) for name, born in shape.births.items()}
     masked = {n: t * shape.masks[n] if n in shape.masks else t for n, t in values.items()}
     return Ticket(shape.architecture, masked, values, shape.masks, births)
 
 
-def _as_saved(path: str) -> Ticket:
-    """A saved ticket with its births and rewind values, in float32."""
-    found = load_ticket(Path(path))
-    if not found.is_plain:
-        raise InputError(f"{path} holds no plain weights: save a ticket of its module()")
-    weights = {name: tensor.float() for name, tensor in found.weights.items()}
-    values = {name: tensor.float() for name, tensor in found.rewind.items()}
-    return replace(found, weights=weights, rewind=values, parent="", provenance=None)
+def _as_saved(path: str, first: Ticket) -> Ticket:
+    """A saved ticket with the births that it has, which a start sets back."""
+    return replace(first, births=load_ticket(Path(path)).births)
 
 
 def _moved(ground: Ground, stand: Stand, move: Move) -> Stand:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.network import Weights
@@ -21,7 +21,7 @@ from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.ticket import Ticket
 
 Draw = Callable[[Architecture, Generator], Weights]
-Remade = Callable[[Ticket, Weights, Generator], Weights]  # (ticket, fresh values, draws) -> weights
+Remade = Callable[[Ticket, Weights, Generator], Ticket]  # (ticket, fresh values, draws) -> remade
 
 
 def remake(kind: str, ticket: Ticket, generator: Generator, scheme: str) -> Ticket:
@@ -29,14 +29,14 @@ def remake(kind: str, ticket: Ticket, generator: Generator, scheme: str) -> Tick
 
     Raises `InputError` where the kind is unknown, or the ticket leaves nothing to exchange.
     """
-    if kind in CONTROLS:
+    pick(dict.fromkeys(KINDS), kind, "remake")
+    if kind not in REMAKES:
         return _as_control(kind, ticket, generator, scheme)
-    make = pick(REMAKES, kind, "remake")
     values = fresh(ticket.architecture, generator, scheme)
-    weights = masking.apply(make(ticket, values, generator), ticket.masks)
-    if all(torch.equal(weights[name], ticket.weights[name]) for name in weights):
+    made = REMAKES[kind](ticket, values, generator)
+    if all(torch.equal(made.weights[name], ticket.weights[name]) for name in made.weights):
         raise InputError(f"remake {kind} changes nothing here: leave it out, or do it elsewhere")
-    return replace(ticket, weights=weights, parent=ticket.digest)
+    return replace(made, parent=ticket.digest)
 
 
 def _as_control(kind: str, ticket: Ticket, generator: Generator, scheme: str) -> Ticket:
@@ -46,12 +46,50 @@ def _as_control(kind: str, ticket: Ticket, generator: Generator, scheme: str) ->
         return fresh(architecture, generator, scheme)
 
     found = control(kind, replace(ticket, rewind=ticket.weights), draw, generator)
-    return found if found.architecture != ticket.architecture else replace(
-        found, rewind=ticket.rewind
-    )  # fmt: skip
+    is_reshaped = found.architecture != ticket.architecture
+    rewind = found.rewind if is_reshaped else ticket.rewind
+    return replace(found, rewind=rewind, parent=ticket.digest)
 
 
-def rescaled(ticket: Ticket, values: Weights, generator: Generator) -> Weights:
+def shuffled_mask(ticket: Ticket, values: Weights, generator: Generator) -> Ticket:
+    """The remaining weights at other places of their layer, drawn together with the mask.
+
+    Under another mask alone most of what it uncovers would be zeros: pruned weights are gone.
+    Biases and norms stay.
+    """
+    if all(bool(mask.all()) for mask in ticket.masks.values()):
+        raise InputError("remake shuffled_mask needs a pruned ticket: prune it before")
+    orders = {n: torch.randperm(m.numel(), generator=generator) for n, m in ticket.masks.items()}
+
+    def moved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {
+            name: tensor.flatten()[orders[name]].view(tensor.shape) if name in orders else tensor
+            for name, tensor in tensors.items()
+        }
+
+    return replace(
+        ticket,
+        weights=moved(ticket.weights),
+        masks=moved(ticket.masks),
+        births=moved(ticket.births),
+        skeleton=moved(ticket.skeleton),
+    )
+
+
+def signs(ticket: Ticket, values: Weights, generator: Generator) -> Ticket:
+    """The signs of the remaining weights, all of a layer as large as their root mean square.
+
+    So each layer stays as long as it was. Zhou et al. (2019, arXiv 1905.01067) take the deviation
+    of the whole layer, in which the zeros of an inherited one would count.
+    """
+    weights = dict(ticket.weights)
+    for name, mask in ticket.masks.items():
+        kept = weights[name][mask]
+        weights[name] = weights[name].sign() * kept.square().mean().sqrt()
+    return replace(ticket, weights=weights)
+
+
+def rescaled(ticket: Ticket, values: Weights, generator: Generator) -> Ticket:
     """Inherited directions, each layer as long as a fresh one is under the same mask.
 
     Training makes weights grow, which slows learning by itself (Lyle et al. 2024, arXiv
@@ -61,33 +99,45 @@ def rescaled(ticket: Ticket, values: Weights, generator: Generator) -> Weights:
     for name, mask in ticket.masks.items():
         wanted, now = (values[name] * mask).norm(), ticket.weights[name].norm()
         weights[name] = ticket.weights[name] * (wanted / now if now > 0 else 1.0)
-    return weights
+    return replace(ticket, weights=weights)
 
 
-def reinit_keep_skeleton(ticket: Ticket, values: Weights, generator: Generator) -> Weights:
+def reinit_keep_skeleton(ticket: Ticket, values: Weights, generator: Generator) -> Ticket:
     """Fresh weights but for the identities that growth put in: the diagonal alone.
 
     If these learn as well as the whole ticket, it was not the inherited weights that did it.
     """
     weights = dict(values)
-    for name, bones in ticket.skeleton.items():
+    for name, bones in _skeleton(ticket).items():
         weights[name] = torch.where(bones, ticket.weights[name], values[name])
-    return weights
+    return replace(ticket, weights=masking.apply(weights, ticket.masks))
 
 
-def noise_skeleton(ticket: Ticket, values: Weights, generator: Generator) -> Weights:
+def noise_skeleton(ticket: Ticket, values: Weights, generator: Generator) -> Ticket:
     """Inherited weights, with fresh ones where growth had put identities."""
     weights = dict(ticket.weights)
-    for name, bones in ticket.skeleton.items():
+    for name, bones in _skeleton(ticket).items():
         weights[name] = torch.where(bones, values[name], ticket.weights[name])
-    return weights
+    return replace(ticket, weights=masking.apply(weights, ticket.masks))
+
+
+def _skeleton(ticket: Ticket) -> Mapping[str, Tensor]:
+    """Where growth put identities. Raises `InputError` where none of it remains."""
+    if not any(bool((b & ticket.masks[name]).any()) for name, b in ticket.skeleton.items()):
+        raise InputError(
+            "the ticket has no skeleton: grow it before with initialisation=identity, or use "
+            "remake reinit"
+        )
+    return ticket.skeleton
 
 
 REMAKES: Mapping[str, Remade] = MappingProxyType(
     {
+        "shuffled_mask": shuffled_mask,
+        "signs": signs,
         "rescaled": rescaled,
         "reinit_keep_skeleton": reinit_keep_skeleton,
         "noise_skeleton": noise_skeleton,
     }
 )
-KINDS: tuple[str, ...] = (*CONTROLS, *REMAKES)
+KINDS: tuple[str, ...] = tuple(dict.fromkeys((*CONTROLS, *REMAKES)))

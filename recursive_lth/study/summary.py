@@ -12,7 +12,7 @@ from recursive_lth.statistics import average
 from recursive_lth.study.arms import Arm, differing_factors
 from recursive_lth.study.contrasts import Contrast, readings_of
 from recursive_lth.study.panel.measure import Measure
-from recursive_lth.study.plan import Plan, contrasts_of
+from recursive_lth.study.plan import Plan, budgets, contrasts_of
 from recursive_lth.study.verdicts import Case, decide, verdicts_file
 
 FORMAT = 1
@@ -81,7 +81,7 @@ def _case(
         readings_of(contrast, lines),
         panel[contrast.measure].unit,
         factors=tuple(sorted(factors)),
-        budget=(plan.budget(contrast.arm), plan.budget(contrast.rival)),
+        budget=budgets(contrast, plan),
     )
 
 

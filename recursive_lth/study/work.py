@@ -134,7 +134,7 @@ class Work:
                 ground, finals = self._ground(seed), _finals(stands, seed)
                 for name, arm in self.arms.items():
                     if bool(arm.like) is is_later:
-                        voice = partial(play, ground, arm, _learner(arm), finals)
+                        voice = partial(play, ground, arm, Learner(name, self._carries), finals)
                         voices[seed, name] = self.tools.chorus.add(voice)
             for _ in self.tools.chorus.run():
                 pass
@@ -172,14 +172,14 @@ class Work:
         yield from _there(found)
 
     @property
+    def _carries(self) -> bool:
+        """True iff some arm carries an optimizer on: then all keep it, to share what they train."""
+        moves = [move for arm in self.arms.values() for move in arm.moves]
+        return any(isinstance(move, Train) and move.state == "carry" for move in moves)
+
+    @property
     def _reads_last(self) -> bool:
         return self.experiment.study.readings == "last"
-
-
-def _learner(arm: Arm) -> Learner:
-    """What trains an arm: it keeps the optimizer where a training carries it on."""
-    carries = any(isinstance(move, Train) and move.state == "carry" for move in arm.moves)
-    return Learner(arm.name, carries)
 
 
 def _signed(seed: int, arm: str, stand: Stand) -> Stand:

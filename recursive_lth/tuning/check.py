@@ -52,7 +52,7 @@ def check_tuning(experiment: TuningExperiment, data_dir: Path | None = None) -> 
     def facts(data: Data, seed: int) -> Facts:
         dataset = load_once(data.name)
         parts = split(dataset, data, seed, choose("cpu"))
-        return Facts(parts.sample_shape, parts.classes, len(parts.train))
+        return Facts(dataset.sample_shape, parts.classes, len(parts.train))
 
     def why_not(values: Mapping[str, Any]) -> str:
         try:
@@ -72,7 +72,8 @@ def check_tuning(experiment: TuningExperiment, data_dir: Path | None = None) -> 
         unread = {key for key in unread if not SWITCHED[key].is_read(trial)}
     for key in sorted(unread):
         raise InputError(
-            f"tune: {key} is read {SWITCHED[key].words} alone, and no trial is such: leave it out"
+            f"tune: {key} would do nothing in any trial: it is read {SWITCHED[key].words}; "
+            "leave it out"
         )
     return load_once(tuned(experiment, {}).data.name)
 

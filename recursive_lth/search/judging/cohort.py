@@ -137,9 +137,9 @@ def _next_rung(
 
 
 def _marks(bench: Bench[Experiment]) -> tuple[int, ...]:
-    """The steps of the rungs: equal parts, or each `keep` of the next where they are halved."""
+    """The steps of the rungs: equal parts, or each so large a part of the next."""
     growth = bench.experiment.growth
-    factor = growth.keep if growth.cut == "halving" else None
+    factor = growth.spacing or (growth.keep if growth.cut == "halving" else None)
     return rungs_of(
         growth.judge_epochs, growth.rungs, bench, bench.experiment.training, factor=factor
     )
