@@ -16,6 +16,7 @@ from recursive_lth.report.table import Table
 from recursive_lth.report.tickets_record import read_tickets
 from recursive_lth.report.tuning_record import read_tuning
 from recursive_lth.search.policies.words import POLICY_WORDS
+from recursive_lth.study.panel.words import MEASURE_WORDS
 
 EXAMPLES = """Examples:
   recursive-lth list
@@ -31,13 +32,14 @@ IMPORTED = {
 
 
 def list_all(*, out: Out = Path("runs"), json: Json = False, debug: Debug = False) -> None:
-    """List experiments, spaces, networks, growths, policies, data sets, and the runs in --out."""
+    """List experiments, spaces, networks, growths, policies, measures, data, and runs in --out."""
     found = {
         "experiments": _experiments(),
         "search_spaces": _spaces(),
         "architectures": {**_architectures(), **IMPORTED},
         "growth": _growths(),
         "policies": dict(POLICY_WORDS),
+        "measures": dict(MEASURE_WORDS),
         "data": {**shelf.DATA_SETS, "FILE.npz": OWN_DATA},
         "runs": {str(folder): _state(folder) for folder in run_folders(out)},
     }
