@@ -11,8 +11,10 @@ from lottery_runs import spy_on_trainings
 from search_runs import Stop, stopping
 from studies import ARMS, CONTRASTS, content, in_folder, plan, run, small
 
+from recursive_lth.errors import InputError
 from recursive_lth.running import chorus
 from recursive_lth.running import train as trains
+from recursive_lth.study import work
 from recursive_lth.study.progress import StudyProgress
 from recursive_lth.study.run import study
 from recursive_lth.ticket.ticket import load_ticket
@@ -204,6 +206,40 @@ def test_measuring_changes_nothing(
     assert [v["effect"] for v in json.loads(ours["verdicts.json"])["verdicts"]] == [
         v["effect"] for v in json.loads(theirs["verdicts.json"])["verdicts"]
     ]
+
+
+def test_seeds_that_do_not_fit_together_go_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each with its arms and its panel; a kill after the first leaves its lines as they are."""
+    monkeypatch.setattr(work, "MOST_MEMORY", 1)
+    experiment = small(PROBED, arms=ARMS, contrasts=CONTRASTS)
+    lines = run(experiment, tmp_path / "whole")
+    assert [line["seed"] for line in lines] == [3] * 6 + [4] * 6
+    for count in (5, 6, 7):
+        some = study(experiment, out=tmp_path / "left", device="cpu")
+        found = [next(some) for _ in range(count)]
+        assert all(line in lines for line in found)
+        assert {line["seed"] for line in found[:6]} == {3}
+        some.close()  # type: ignore[attr-defined]
+    run(experiment, tmp_path / "left")
+    assert content(experiment, tmp_path / "left") == content(experiment, tmp_path / "whole")
+
+
+def test_a_ticket_that_has_changed_since_the_study_began_is_refused(tmp_path: Path) -> None:
+    first = small(arms={"a": ("train 0.2",)})
+    run(first, tmp_path)
+    one, other = sorted((tmp_path / first.folder_name).glob("tickets/*"))
+    path = tmp_path / "begin.safetensors"
+    path.write_bytes(one.read_bytes())
+    experiment = small(arms={"b": (f"begin '{path}'", "train 0.2")})
+    with pytest.raises(Stop), stopping(chorus, "fit_and_store", 0):
+        run(experiment, tmp_path)
+    path.write_bytes(other.read_bytes())
+    with pytest.raises(InputError, match="was begun with another start"):
+        run(experiment, tmp_path)
+    path.write_bytes(one.read_bytes())
+    assert len(run(experiment, tmp_path)) == 4
 
 
 def test_all_trainings_are_read_where_that_is_asked_for(tmp_path: Path) -> None:
