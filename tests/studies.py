@@ -1,10 +1,12 @@
 """Small studies for tests: a tiny experiment, its parts, and what its folder holds."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from search_runs import rows_of
 
 from recursive_lth import seeds
 from recursive_lth.architecture.zoo import mlp
@@ -77,6 +79,12 @@ def content(experiment: StudyExperiment, out: Path) -> dict[str, bytes]:
     names = ["readings.jsonl", "curves.jsonl", "verdicts.json"]
     paths = [folder / name for name in names] + sorted(folder.glob("tickets/*"))
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def in_folder(experiment: StudyExperiment, out: Path, name: str) -> Any:
+    """A file of a study's folder, read."""
+    path = out / experiment.folder_name / name
+    return rows_of(path) if path.suffix == ".jsonl" else json.loads(path.read_text("utf-8"))
 
 
 def sparse_ticket(*, density: float = 0.5, is_deepened: bool = False) -> Ticket:

@@ -247,3 +247,26 @@ def test_a_ticket_of_other_data_is_refused(tmp_path: Any) -> None:
 def test_a_task_that_the_network_cannot_read_is_refused() -> None:
     with pytest.raises(InputError, match=r"task big: its samples are .*the study's"):
         plan(small(tasks=({"name": "big", "resize": 12},)))
+
+
+def test_convolutions_take_their_budget_whatever_layers_a_cut_thins_out(tmp_path: Any) -> None:
+    """Their weights cost by their layer: the steps of the run are other than planned, not the sum.
+
+    Each training rounds to steps, so it is off by half of one at most.
+    """
+    experiment = small(
+        'start.architecture="conv-2"', "start.hidden=[6]", "data.train_limit=80",
+        arms={"cut": ("train 1", "prune 0.2", "train 2")},
+    )  # fmt: skip
+    real = played(experiment, Stages(tmp_path), is_real=True)["cut"]
+    foreseen = plan(experiment)
+    layers = [foreseen.stands["cut"].ticket.cost.remaining_multiply_adds,
+              real.ticket.cost.remaining_multiply_adds]  # fmt: skip
+    assert layers[0] != layers[1]
+    assert (
+        foreseen.stands["cut"].ticket.cost.remaining_weights == real.ticket.cost.remaining_weights
+    )
+    for stand in (real, foreseen.stands["cut"]):
+        for done, epochs in zip(stand.trainings, (1, 2), strict=True):
+            spent, wanted = done.spent - done.spent_before, epochs * foreseen.epoch_cost
+            assert abs(spent - wanted) <= spent / done.steps / 2

@@ -1,25 +1,22 @@
-"""Studies run: shared trainings, resuming, workers, measuring, divergence, and what is found."""
+"""Studies run: shared trainings, resuming, workers, measuring, and divergence."""
 
 import json
 import os
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from lottery_runs import spy_on_trainings
-from search_runs import Stop, rows_of, stopping
-from studies import ARMS, CONTRASTS, content, plan, run, small
+from search_runs import Stop, stopping
+from studies import ARMS, CONTRASTS, content, in_folder, plan, run, small
 
-from recursive_lth.config import StudyExperiment
 from recursive_lth.errors import InputError
 from recursive_lth.running import chorus
 from recursive_lth.running import train as trains
-from recursive_lth.running.supply import Supply
+from recursive_lth.study import work
 from recursive_lth.study.progress import StudyProgress
-from recursive_lth.study.run import planned, study
+from recursive_lth.study.run import study
 from recursive_lth.ticket.ticket import load_ticket
 
 PROBED = 'study.panel=["val_accuracy","effective_rank","update_ratio","new_task_accuracy"]'
@@ -32,12 +29,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str
     """A study that nobody stopped: its folder's parent and its lines."""
     out = tmp_path_factory.mktemp("whole")
     return out, run(WHOLE, out)
-
-
-def in_folder(experiment: StudyExperiment, out: Path, name: str) -> Any:
-    """A file of a study's folder, read."""
-    path = out / experiment.folder_name / name
-    return rows_of(path) if path.suffix == ".jsonl" else json.loads(path.read_text("utf-8"))
 
 
 def test_a_line_for_each_moment_that_is_read(whole: tuple[Path, list[dict[str, Any]]]) -> None:
@@ -217,6 +208,40 @@ def test_measuring_changes_nothing(
     ]
 
 
+def test_seeds_that_do_not_fit_together_go_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each with its arms and its panel; a kill after the first leaves its lines as they are."""
+    monkeypatch.setattr(work, "MOST_MEMORY", 1)
+    experiment = small(PROBED, arms=ARMS, contrasts=CONTRASTS)
+    lines = run(experiment, tmp_path / "whole")
+    assert [line["seed"] for line in lines] == [3] * 6 + [4] * 6
+    for count in (5, 6, 7):
+        some = study(experiment, out=tmp_path / "left", device="cpu")
+        found = [next(some) for _ in range(count)]
+        assert all(line in lines for line in found)
+        assert {line["seed"] for line in found[:6]} == {3}
+        some.close()  # type: ignore[attr-defined]
+    run(experiment, tmp_path / "left")
+    assert content(experiment, tmp_path / "left") == content(experiment, tmp_path / "whole")
+
+
+def test_a_ticket_that_has_changed_since_the_study_began_is_refused(tmp_path: Path) -> None:
+    first = small(arms={"a": ("train 0.2",)})
+    run(first, tmp_path)
+    one, other = sorted((tmp_path / first.folder_name).glob("tickets/*"))
+    path = tmp_path / "begin.safetensors"
+    path.write_bytes(one.read_bytes())
+    experiment = small(arms={"b": (f"begin '{path}'", "train 0.2")})
+    with pytest.raises(Stop), stopping(chorus, "fit_and_store", 0):
+        run(experiment, tmp_path)
+    path.write_bytes(other.read_bytes())
+    with pytest.raises(InputError, match="was begun with another start"):
+        run(experiment, tmp_path)
+    path.write_bytes(one.read_bytes())
+    assert len(run(experiment, tmp_path)) == 4
+
+
 def test_all_trainings_are_read_where_that_is_asked_for(tmp_path: Path) -> None:
     """The first of one arm against the first of another, at equal cost until then."""
     arms = {"a": ("train 1", "train 0.2"), "b": ("train 1 warmup=0.5", "train 0.2")}
@@ -254,85 +279,3 @@ def test_what_diverges_has_no_values_and_decides_nothing(tmp_path: Path) -> None
         text = (tmp_path / experiment.folder_name / name).read_text("utf-8")
         assert "NaN" not in text
         assert "Infinity" not in text
-
-
-def test_a_planted_handicap_is_found_and_named(tmp_path: Path) -> None:
-    """A learning rate thirty times too small; the claim the other way round is refuted."""
-    arms = {"sound": ("train 3",), "slow": ("train 3 learning_rate=3e-4",)}
-    contrasts = [
-        "a handicap: slow < sound in val_accuracy",
-        "no handicap: slow < sound in loss_area",
-    ]
-    experiment = small("study.seeds=5", arms=arms, contrasts=contrasts)
-    run(experiment, tmp_path)
-    found = in_folder(experiment, tmp_path, "verdicts.json")["verdicts"]
-    assert [v["verdict"] for v in found] == ["supported", "refuted"]
-    for verdict in found:
-        assert verdict["factors"] == ["strategy"]
-        assert (verdict["n"], verdict["missing"]) == (5, 0)
-        assert verdict["budget"]["arm"] == verdict["budget"]["rival"]
-        assert verdict["p_holm"] >= verdict["p"]
-        assert verdict["p_exact"] == 2 / 32
-        assert "supported" in found[0]["words"]
-        assert "refuted" in found[1]["words"]
-
-
-CONFOUNDED: dict[str, tuple[Sequence[str], dict[str, Sequence[str]], str, str]] = {
-    "budget": ((), {"a": ("train 1",), "b": ("train 2",)}, "a > b in val_accuracy",
-               "unequal budgets: 'a' trains for 426,240 multiply-adds and 'b' for 852,480"),
-    "budget by epochs": ((), {"a": ("prune 0.5", "train 1"), "b": ("train 1 by=epochs",),
-                              "c": ("prune 0.5", "train 1 by=epochs")}, "b > c in val_accuracy",
-                         "unequal budgets"),
-    "budget until then": (('study.readings="all"',),
-                          {"a": ("train 1", "train 2"), "b": ("train 2", "train 1")},
-                          "a > b in val_accuracy of 0", "unequal budgets"),
-    "two factors": ((), {"a": ("train 1",), "b": ("prune 0.5", "train 1 warmup=0.1")},
-                    "a > b in val_accuracy",
-                    "changes structure and strategy: let the arms differ in one factor"),
-    "two factors of a growth": (
-        (), {"a": ("grow deepen place=0.0 initialisation=kaiming", "train 1"),
-             "b": ("grow deepen place=1.0 initialisation=identity", "train 1")},
-        "a > b in val_accuracy", "changes initialisation and structure"),
-    "another factor": ((), {"a": ("train 1",), "b": ("train 1 warmup=0.1",)},
-                       "a > b in val_accuracy factors data", "changes strategy, not data"),
-    "arm": ((), {"abc": ("train 1",), "b": ("train 1 warmup=0.1",)}, "abd > b in val_accuracy",
-            "unknown arm 'abd': did you mean 'abc'"),
-    "measure": ((), {"a": ("train 1",), "b": ("train 1 warmup=0.1",)}, "a > b in val_acuracy",
-                "unknown measure 'val_acuracy': did you mean 'val_accuracy'"),
-    "measure that is not read": ((), {"a": ("train 1",), "b": ("train 1 warmup=0.1",)},
-                                 "a > b in effective_rank", "unknown measure 'effective_rank'"),
-    "moment": ((), {"a": ("train 1",), "b": ("train 1 warmup=0.1",)},
-               "a > b in val_accuracy at 0.5", "nothing is read at 0.5: add it to study.moments"),
-    "moment of a curve": ((), {"a": ("train 1",), "b": ("train 1 warmup=0.1",)},
-                          "a > b in val_accuracy at 0", "says nothing at moment 0"),
-    "training": ((), {"a": ("train 1", "train 1"), "b": ("train 1", "train 1 warmup=0.1")},
-                 "a > b in val_accuracy of 0", "only the last of 2 trainings of 'a' is read"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("confound", CONFOUNDED)
-def test_a_planted_confound_is_refused_before_anything_trains(
-    confound: str, tmp_path: Path
-) -> None:
-    settings, arms, line, why = CONFOUNDED[confound]
-    experiment = small(*settings, arms=arms, contrasts=[f"x: {line}"])
-    with stopping(chorus, "fit_and_store", 0), pytest.raises(InputError) as found:
-        run(experiment, tmp_path)
-    assert str(found.value).startswith("contrast 'x': ")
-    assert why in str(found.value)
-    assert not (tmp_path / experiment.folder_name).exists()
-
-
-@pytest.mark.parametrize(
-    ("arms", "line"),
-    [
-        ({"a": ("train 1",), "b": ("train 2",)}, "a > b in val_accuracy at unequal cost"),
-        ({"a": ("train 1",), "b": ("prune 0.5", "train 1 warmup=0.1")},
-         "a > b in val_accuracy factors structure+strategy"),
-    ],
-)  # fmt: skip
-def test_a_confound_that_is_named_may_run(arms: dict[str, Sequence[str]], line: str) -> None:
-    """The arms are planned, and nothing is refused."""
-    experiment = small(arms=arms, contrasts=[f"x: {line}"])
-    found = planned(experiment, Supply(None, torch.device("cpu")))
-    assert list(found.stands) == ["a", "b"]

@@ -83,8 +83,11 @@ def plan_of(
 ) -> Plan:
     """Play every arm of the first seed on untrained networks.
 
-    What a move leaves depends on counts alone, so that shapes, densities and budgets are those of
-    the run. Raises `InputError` naming the arm where a move or a task does not fit.
+    What a move leaves depends on counts alone, so that shapes and densities are those of the run,
+    and budgets too where a weight costs the same in every layer. In a convolutional network it
+    does not: which layers a global cut thins out, training decides, so that `train` by cost comes
+    within a step of its budget and `by=epochs` only near it; verdicts tell what was spent.
+    Raises `InputError` naming the arm where a move or a task does not fit.
     """
     _check_tasks(experiment, supply)
     own = supply.split(experiment.data, experiment.seed)

@@ -66,7 +66,12 @@ def study(
         plan = planned(experiment, supply)
     arms, panel = arms_of(experiment), panel_of(experiment.study.panel)
     with opened(experiment, out, resume) as folder:
-        start = origin([(experiment.start, plan.architecture)])
+        begins = [
+            (arm.begin.start(experiment.start), plan.stands[name].trainings[0].before.architecture)
+            for name, arm in arms.items()
+            if arm.begin and not arm.like
+        ]
+        start = origin([(experiment.start, plan.architecture), *begins])
         content = digest_of_data(experiment, supply)
         check_origin(folder, {"data": content, **made_by(where.type), **start})
         meter = Meter(watch, [plan.epochs], StudyProgress())

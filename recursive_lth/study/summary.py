@@ -12,7 +12,7 @@ from recursive_lth.statistics import average
 from recursive_lth.study.arms import Arm, differing_factors
 from recursive_lth.study.contrasts import Contrast, readings_of
 from recursive_lth.study.panel.measure import Measure
-from recursive_lth.study.plan import Plan, budgets, contrasts_of
+from recursive_lth.study.plan import Plan, contrasts_of
 from recursive_lth.study.verdicts import Case, decide, verdicts_file
 
 FORMAT = 1
@@ -30,7 +30,7 @@ def summarise(
 ) -> None:
     """Decide every contrast, then write the summary."""
     lines = folder.lines()
-    cases = [_case(c, lines, arms, panel, plan) for c in contrasts_of(experiment)]
+    cases = [_case(c, lines, arms, panel) for c in contrasts_of(experiment)]
     findings = decide(cases, level=experiment.study.level, seed=experiment.seed)
     decided = verdicts_file(findings)
     write_json(folder.path / "verdicts.json", decided)
@@ -72,7 +72,6 @@ def _case(
     lines: Sequence[Line],
     arms: Mapping[str, Arm],
     panel: Mapping[str, Measure],
-    plan: Plan,
 ) -> Case:
     """A contrast with what was read for it."""
     factors = differing_factors(arms[contrast.arm], arms[contrast.rival])
@@ -81,8 +80,19 @@ def _case(
         readings_of(contrast, lines),
         panel[contrast.measure].unit,
         factors=tuple(sorted(factors)),
-        budget=budgets(contrast, plan),
+        budget=_spent(contrast, lines),
     )
+
+
+def _spent(contrast: Contrast, lines: Sequence[Line]) -> tuple[int, int]:
+    """What arm and rival had taken when they were compared, on average over seeds."""
+    told = [{**line, "values": {contrast.measure: line["spent"]}} for line in lines]
+    spent = readings_of(contrast, told)
+
+    def mean(name: str) -> int:
+        return round(average(n for (arm, _), n in spent.items() if arm == name)["mean"] or 0)
+
+    return mean(contrast.arm), mean(contrast.rival)
 
 
 def _arm(name: str, arm: Arm, lines: Sequence[Line], plan: Plan) -> dict[str, Any]:

@@ -1,0 +1,96 @@
+"""What a study must find, a planted handicap, and what it must refuse, a planted confound."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from search_runs import stopping
+from studies import in_folder, run, small
+
+from recursive_lth.errors import InputError
+from recursive_lth.running import chorus
+from recursive_lth.running.supply import Supply
+from recursive_lth.study.run import planned
+
+
+def test_a_planted_handicap_is_found_and_named(tmp_path: Path) -> None:
+    """A learning rate thirty times too small; the claim the other way round is refuted."""
+    arms = {"sound": ("train 3",), "slow": ("train 3 learning_rate=3e-4",)}
+    contrasts = [
+        "a handicap: slow < sound in val_accuracy",
+        "no handicap: slow < sound in loss_area",
+    ]
+    experiment = small("study.seeds=5", arms=arms, contrasts=contrasts)
+    run(experiment, tmp_path)
+    found = in_folder(experiment, tmp_path, "verdicts.json")["verdicts"]
+    assert [v["verdict"] for v in found] == ["supported", "refuted"]
+    for verdict in found:
+        assert verdict["factors"] == ["strategy"]
+        assert (verdict["n"], verdict["missing"]) == (5, 0)
+        assert verdict["budget"]["arm"] == verdict["budget"]["rival"]
+        assert verdict["p_holm"] >= verdict["p"]
+        assert verdict["p_exact"] == 2 / 32
+        assert "supported" in found[0]["words"]
+        assert "refuted" in found[1]["words"]
+
+
+CONFOUNDED: dict[str, tuple[Sequence[str], dict[str, Sequence[str]], str, str]] = {
+    "budget": ((), {"a": ("train 1",), "b": ("train 2",)}, "a > b in val_accuracy",
+               "unequal budgets: 'a' trains for 426,240 multiply-adds and 'b' for 852,480"),
+    "budget by epochs": ((), {"a": ("prune 0.5", "train 1"), "b": ("train 1 by=epochs",),
+                              "c": ("prune 0.5", "train 1 by=epochs")}, "b > c in val_accuracy",
+                         "unequal budgets"),
+    "budget until then": (('study.readings="all"',),
+                          {"a": ("train 1", "train 2"), "b": ("train 2", "train 1")},
+                          "a > b in val_accuracy of 0", "unequal budgets"),
+    "two factors": ((), {"a": ("train 1",), "b": ("prune 0.5", "train 1 warmup=0.1")},
+                    "a > b in val_accuracy",
+                    "changes structure and strategy: let the arms differ in one factor"),
+    "two factors of a growth": (
+        (), {"a": ("grow deepen place=0.0 initialisation=kaiming", "train 1"),
+             "b": ("grow deepen place=1.0 initialisation=identity", "train 1")},
+        "a > b in val_accuracy", "changes initialisation and structure"),
+    "another factor": ((), {"a": ("train 1",), "b": ("train 1 warmup=0.1",)},
+                       "a > b in val_accuracy factors data", "changes strategy, not data"),
+    "arm": ((), {"abc": ("train 1",), "b": ("train 1 warmup=0.1",)}, "abd > b in val_accuracy",
+            "unknown arm 'abd': did you mean 'abc'"),
+    "measure": ((), {"a": ("train 1",), "b": ("train 1 warmup=0.1",)}, "a > b in val_acuracy",
+                "unknown measure 'val_acuracy': did you mean 'val_accuracy'"),
+    "measure that is not read": ((), {"a": ("train 1",), "b": ("train 1 warmup=0.1",)},
+                                 "a > b in effective_rank", "unknown measure 'effective_rank'"),
+    "moment": ((), {"a": ("train 1",), "b": ("train 1 warmup=0.1",)},
+               "a > b in val_accuracy at 0.5", "nothing is read at 0.5: add it to study.moments"),
+    "moment of a curve": ((), {"a": ("train 1",), "b": ("train 1 warmup=0.1",)},
+                          "a > b in val_accuracy at 0", "says nothing at moment 0"),
+    "training": ((), {"a": ("train 1", "train 1"), "b": ("train 1", "train 1 warmup=0.1")},
+                 "a > b in val_accuracy of 0", "only the last of 2 trainings of 'a' is read"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("confound", CONFOUNDED)
+def test_a_planted_confound_is_refused_before_anything_trains(
+    confound: str, tmp_path: Path
+) -> None:
+    settings, arms, line, why = CONFOUNDED[confound]
+    experiment = small(*settings, arms=arms, contrasts=[f"x: {line}"])
+    with stopping(chorus, "fit_and_store", 0), pytest.raises(InputError) as found:
+        run(experiment, tmp_path)
+    assert str(found.value).startswith("contrast 'x': ")
+    assert why in str(found.value)
+    assert not (tmp_path / experiment.folder_name).exists()
+
+
+@pytest.mark.parametrize(
+    ("arms", "line"),
+    [
+        ({"a": ("train 1",), "b": ("train 2",)}, "a > b in val_accuracy at unequal cost"),
+        ({"a": ("train 1",), "b": ("prune 0.5", "train 1 warmup=0.1")},
+         "a > b in val_accuracy factors structure+strategy"),
+    ],
+)  # fmt: skip
+def test_a_confound_that_is_named_may_run(arms: dict[str, Sequence[str]], line: str) -> None:
+    """The arms are planned, and nothing is refused."""
+    experiment = small(arms=arms, contrasts=[f"x: {line}"])
+    found = planned(experiment, Supply(None, torch.device("cpu")))
+    assert list(found.stands) == ["a", "b"]
