@@ -57,6 +57,9 @@ def test_random_labels_age_a_network() -> None:
     assert aged is not None
     assert young is not None
     assert aged < -0.1 < young
+    slower = PANEL["random_label_loss_against_fresh"].read(scene("aged"))
+    assert slower is not None
+    assert slower > 0.1
 
 
 def test_another_fresh_network_is_no_other() -> None:

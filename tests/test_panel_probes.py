@@ -20,6 +20,7 @@ from recursive_lth.study.panel.probes import (
     new_task_accuracy,
     new_task_loss_area,
     random_label_fit,
+    random_label_loss_area,
 )
 from recursive_lth.training.evaluate import accuracy, evaluate
 
@@ -63,6 +64,12 @@ def test_random_labels_are_few_and_known_by_heart() -> None:
     assert len(known) == here.count
     fitted = here.fit("random labels", ticket, **how)
     assert found == accuracy(here.architecture, fitted.ticket.weights, known)
+    lost = random_label_loss_area(here)
+    assert lost is not None
+    last = evaluate(here.architecture, fitted.ticket.weights, known).loss
+    assert last < lost < evaluate(here.architecture, ticket.weights, known).loss
+    each = [row["loss"] for row in fitted.rows]
+    assert lost == pytest.approx(sum(each) / len(each), rel=0.02)  # looks are about evenly spread
     batch = here.recipe.batch_size
     assert fitted.steps * batch == pytest.approx(30 * len(known), rel=0.02)
     shares = known.labels.bincount(minlength=10) / len(known)

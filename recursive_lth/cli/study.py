@@ -115,7 +115,7 @@ def study(
 
 def _experiment(subject: str, settings: list[str], data: str | None, out: Path) -> StudyExperiment:
     """What is to be studied, with the settings laid over."""
-    if subject.endswith(shelf.SUFFIX) or subject in shelf.names("experiment"):
+    if subject.endswith(shelf.SUFFIX) or shelf.claims().get(subject, ("",))[0] == "study":
         return shelf.load_study_experiment(subject, settings)
     from recursive_lth.study.subjects import study_of_run, study_of_ticket
 

@@ -1,5 +1,6 @@
 """The folder of a `study`, read: its experiment, readings, curves, verdicts and summary."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ from recursive_lth.report.record import check_folder, check_lines, read_experime
 
 Row = Mapping[str, Any]
 Place = tuple[int, float]  # number of a training (or generation), and the moment of it
+GENERATION = re.compile(r"generation-(\d+)")  # the arm of a ticket, see study.subjects
 READING = ("arm", "seed", "moment", "values")
 CURVE = ("arm", "seed", "training", "curve")
 VERDICT = (
@@ -110,9 +112,8 @@ def read_study(folder: Path) -> StudyRecord:
     check_folder(folder)
     summary = _read_table(folder / "summary.json")
     found = _read_table(folder / "verdicts.json") or {}
-    stored = check_lines(folder, READING, read_lines(folder / "readings.jsonl"))
-    readings = [{"training": reading.get("generation", 0), **reading} for reading in stored]
-    curves = check_lines(folder, CURVE, read_lines(folder / "curves.jsonl"))
+    readings = _along(check_lines(folder, READING, read_lines(folder / "readings.jsonl")))
+    curves = _along(check_lines(folder, CURVE, read_lines(folder / "curves.jsonl")))
     return StudyRecord(
         folder,
         read_experiment(folder / "experiment.toml"),
@@ -122,6 +123,18 @@ def read_study(folder: Path) -> StudyRecord:
         dict(found.get("family", {})),
         summary,
     )
+
+
+def _along(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows; where all arms are generations of one run, as those of its lineage, one by one."""
+    found = [GENERATION.fullmatch(row["arm"]) for row in rows]
+    numbers = [int(match[1]) for match in found if match]
+    if len(numbers) < len(rows):
+        return [{"training": row.get("generation", 0), **row} for row in rows]
+    return [
+        {**row, "arm": "lineage", "generation": number, "training": number}
+        for row, number in zip(rows, numbers, strict=True)
+    ]
 
 
 def _split(verdict: Row) -> dict[str, Any]:

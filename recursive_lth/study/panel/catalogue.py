@@ -131,6 +131,12 @@ PROBES: Mapping[str, tuple[Read, str, Better, float, Mapping[str, float]]] = Map
         "random_label_plasticity": (
             FRESH(probes.random_label_fit), "share", "more", 2 * probes.PASSES, {}
         ),
+        "random_label_loss_area": (
+            probes.random_label_loss_area, "nats", "less", probes.PASSES, {}
+        ),
+        "random_label_loss_against_fresh": (
+            FRESH(probes.random_label_loss_area), "nats", "less", 2 * probes.PASSES, {}
+        ),
         "new_task_accuracy": (probes.new_task_accuracy, "share", "more", 0.0, NEW_TASK),
         "new_task_loss_area": (probes.new_task_loss_area, "nats", "less", 0.0, NEW_TASK),
         "plasticity": (

@@ -10,6 +10,7 @@ measures: with tasks `blurred` (pixels="blurred"), `turned` (labels="rotation") 
 tell what the first half epoch has to be.
 """
 
+import itertools
 from types import MappingProxyType
 
 from recursive_lth.architecture.graph import STATISTICS
@@ -18,6 +19,7 @@ from recursive_lth.study.panel.barrier import barrier, line_between
 from recursive_lth.study.panel.speed import area
 from recursive_lth.study.scene import Changes, Scene
 from recursive_lth.training.evaluate import accuracy, evaluate
+from recursive_lth.training.samples import Samples
 
 DRAW = 1_000_000  # of permutations and labels that no task of a study has met
 NEW_LABELS: Changes = MappingProxyType({"labels": "permuted", "label_noise": 0.0, "draw": DRAW})
@@ -34,22 +36,24 @@ def random_label_fit(scene: Scene) -> float | None:
     The ability to fit what has no rule (Zhang et al. 2017, arXiv 1611.03530), which is lost with
     plasticity (Lyle et al. 2023, arXiv 2303.01486, who fit random targets from where a network
     stands). Of no more images than the study's `samples`, so that a short training is enough; a
-    pass takes what it takes the dense start network.
+    pass takes what it takes the dense start network. Sparse networks pass more often, and soon know
+    all: then `random_label_loss_area` still tells them apart.
     """
-    most = 2 * scene.count
-    few = {
-        "labels": "random",
-        "label_noise": 0.0,
-        "draw": DRAW,
-        "train_limit": min(scene.data.train_limit or most, most),
-        "validation_fraction": 0.5,  # what is left out so is not read
-    }
-    known = scene.parts(few).train
-    epochs = PASSES * len(known) / len(scene.own.train)
-    fitted = fitted_to(scene, "random labels", epochs, few)
+    fitted, known = _random_labels(scene)
     if fitted is None:
         return None
     return accuracy(scene.architecture, fitted.ticket.weights, known)
+
+
+def random_label_loss_area(scene: Scene) -> float | None:
+    """The mean training loss over these passes, in nats: low where they are learnt fast."""
+    fitted, _ = _random_labels(scene)
+    if fitted is None:
+        return None
+    steps = [row["step"] for row in fitted.rows]
+    lengths = [after - before for before, after in itertools.pairwise([0, *steps])]
+    losses = (row["loss"] for row in fitted.rows)  # each the mean since the look before
+    return float(sum(n * loss for n, loss in zip(lengths, losses, strict=True)) / steps[-1])
 
 
 def new_task_accuracy(scene: Scene) -> float | None:
@@ -118,6 +122,21 @@ def fitted_to(
 def accuracy_of(fitted: Fitted | None) -> float | None:
     """The validation accuracy that a training ends with."""
     return None if fitted is None else float(fitted.rows[-1]["val_accuracy"])
+
+
+def _random_labels(scene: Scene) -> tuple[Fitted | None, Samples]:
+    """The network trained on random labels, and those samples."""
+    most = 2 * scene.count
+    few = {
+        "labels": "random",
+        "label_noise": 0.0,
+        "draw": DRAW,
+        "train_limit": min(scene.data.train_limit or most, most),
+        "validation_fraction": 0.5,  # what is left out so is not read
+    }
+    known = scene.parts(few).train
+    epochs = PASSES * len(known) / len(scene.own.train)
+    return fitted_to(scene, "random labels", epochs, few), known
 
 
 def _loss_area(scene: Scene, fitted: Fitted | None, changes: Changes) -> float | None:

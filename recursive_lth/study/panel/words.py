@@ -54,6 +54,8 @@ MEASURE_WORDS: Mapping[str, str] = MappingProxyType(
         "mask_jaccard": "overlap of the masks that would keep half, before the training and now",
         "random_label_fit": "share of random labels known after 30 passes (Zhang et al. 2017)",
         "random_label_plasticity": "random_label_fit less a fresh network's (Lyle et al. 2023)",
+        "random_label_loss_area": "mean training loss over these 30 passes: low is fast",
+        "random_label_loss_against_fresh": "random_label_loss_area less a fresh network's",
         "new_task_accuracy": "accuracy after an epoch of permuted pixels and labels",
         "new_task_loss_area": "mean validation loss over an epoch of permuted pixels and labels",
         "plasticity": "new_task_accuracy less a fresh network's (Dohare et al. 2023)",
