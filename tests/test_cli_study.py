@@ -101,7 +101,8 @@ def test_a_run_of_grow_and_its_tickets_are_subjects(
     folder = run_grow(small_grow("budget.generations=1"), tmp_path)
     words = ("--out", str(tmp_path), "--json", "--quiet", *QUICK)
     found = json.loads(said(capsys, "study", "small", *words))
-    assert {row["arm"] for row in found["readings"]} == {"generation-000", "generation-001"}
+    assert {row["arm"] for row in found["readings"]} == {"lineage"}
+    assert {row["training"] for row in found["readings"]} == {0, 1}
     ticket = next(folder.glob("tickets/*.safetensors"))
     found = json.loads(said(capsys, "study", str(ticket), *words))
     assert {row["arm"] for row in found["readings"]} == {"ticket"}
