@@ -20,6 +20,11 @@ from recursive_lth.running.supply import Supply
 from recursive_lth.study.run import planned
 
 STUDIES = [name for name, (command, _) in shelf.claims().items() if command == "study"]
+CPU = torch.device("cpu")
+TINY = (
+    *("data.train_limit=70", "data.test_limit=30", "training.batch_size=63"),
+    *("study.seeds=1", "study.looks=2", "study.samples=20"),
+)
 QUICK = ("--set", "study.samples=20", "--set", "study.looks=2", "--panel", "loss_area")
 
 
@@ -96,7 +101,8 @@ def test_a_run_of_grow_and_its_tickets_are_subjects(
     folder = run_grow(small_grow("budget.generations=1"), tmp_path)
     words = ("--out", str(tmp_path), "--json", "--quiet", *QUICK)
     found = json.loads(said(capsys, "study", "small", *words))
-    assert {row["arm"] for row in found["readings"]} == {"generation-000", "generation-001"}
+    assert {row["arm"] for row in found["readings"]} == {"lineage"}
+    assert {row["training"] for row in found["readings"]} == {0, 1}
     ticket = next(folder.glob("tickets/*.safetensors"))
     found = json.loads(said(capsys, "study", str(ticket), *words))
     assert {row["arm"] for row in found["readings"]} == {"ticket"}
@@ -135,12 +141,32 @@ def test_what_is_wrong_is_told_and_exits_with_2(
     assert why in complaint
 
 
-@pytest.mark.parametrize("name", STUDIES)
-def test_every_study_on_the_shelf_may_run(name: str, tmp_path: Path) -> None:
-    """On invented data of the right shape: no contrast is refused."""
+def on_invented_data(name: str, folder: Path, *settings: str) -> StudyExperiment:
+    """A study of the shelf on few samples of the right shape."""
     shape, classes = SHAPES[shelf.load_study_experiment(name).data.name]
-    data = write_data(tmp_path / "data.npz", shape, classes=classes)
-    experiment = shelf.load_study_experiment(name, [f"data.name={json.dumps(str(data))}"])
-    found = planned(experiment, Supply(None, torch.device("cpu")))
-    assert found.stands.keys() == {arm.name for arm in experiment.arms}
-    assert api.run_folder(experiment, tmp_path).name.startswith(f"{name}-")
+    data = write_data(folder / "data.npz", shape, classes=classes)
+    return shelf.load_study_experiment(name, [f"data.name={json.dumps(str(data))}", *settings])
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_no_study_on_the_shelf_is_refused(name: str, tmp_path: Path) -> None:
+    """Every arm plays, every contrast is at equal cost and differs in the factors it names."""
+    experiment = on_invented_data(name, tmp_path)
+    foreseen = planned(experiment, Supply(None, CPU))
+    assert foreseen.stands.keys() == {arm.name for arm in experiment.arms}
+    assert foreseen.multiply_adds > 0
+
+
+@pytest.mark.parametrize(
+    "name", [n if n == "study_digits" else pytest.param(n, marks=pytest.mark.slow) for n in STUDIES]
+)
+def test_every_study_on_the_shelf_runs_at_a_tiny_budget(name: str, tmp_path: Path) -> None:
+    """All of its arms, all of its measures, its verdicts and its page."""
+    experiment = on_invented_data(name, tmp_path, *TINY)
+    lines = list(api.run_study(experiment, out=tmp_path / "runs", device="cpu"))
+    assert {line["arm"] for line in lines} == {arm.name for arm in experiment.arms}
+    assert not any(line["is_diverged"] for line in lines)
+    folder = api.run_folder(experiment, tmp_path / "runs")
+    assert (folder / "report.html").is_file()
+    found = json.loads((folder / "verdicts.json").read_text("utf-8"))["verdicts"]
+    assert len(found) == len(experiment.study.contrasts)
