@@ -58,7 +58,7 @@ CONFOUNDED: dict[str, tuple[Sequence[str], dict[str, Sequence[str]], str, str]] 
     "measure": ((), {"a": ("train 1",), "b": ("train 1 warmup=0.1",)}, "a > b in val_acuracy",
                 "unknown measure 'val_acuracy': did you mean 'val_accuracy'"),
     "measure that is not read": ((), {"a": ("train 1",), "b": ("train 1 warmup=0.1",)},
-                                 "a > b in effective_rank", "unknown measure 'effective_rank'"),
+                                 "a > b in effective_rank", "effective_rank is not read: add it to study.panel"),
     "moment": ((), {"a": ("train 1",), "b": ("train 1 warmup=0.1",)},
                "a > b in val_accuracy at 0.5", "nothing is read at 0.5: add it to study.moments"),
     "moment of a curve": ((), {"a": ("train 1",), "b": ("train 1 warmup=0.1",)},

@@ -164,7 +164,7 @@ def _write_cost(about: Row) -> str:
     """What reading a measure once costs: as it says, or its passes over the samples and epochs."""
     if about.get("cost"):
         return str(about["cost"])
-    told = [f"{about[key]:g} {key}" for key in ("passes", "epochs") if about.get(key)]
+    told = [f"{about[key]:.2g} {key}" for key in ("passes", "epochs") if about.get(key)]
     return ", ".join(told) or UNKNOWN
 
 

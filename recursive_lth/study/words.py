@@ -17,15 +17,23 @@ def words_of(found: Mapping[str, Any], level: float) -> str:
     if not n:
         return f"{_where(found)} no seed has a value of both {arm} and {rival}: undecided"
     known = [p for p in found["pairs"] if p["arm"] is not None and p["rival"] is not None]
-    effect, unit = found["effect"], f" {found['unit']}" if found["unit"] else ""
+    is_share = found["unit"] == "share"
+    scale, unit = (100, " %") if is_share else (1, f" {found['unit']}" if found["unit"] else "")
+    effect = {
+        end: None if found["effect"][end] is None else scale * found["effect"][end]
+        for end in ("mean", "low", "high")
+    }
     decimals = _decimals(effect)
-    ours, theirs = (_written(fmean(p[side] for p in known), decimals) for side in ("arm", "rival"))
+    ours, theirs = (
+        _written(scale * fmean(p[side] for p in known), decimals) for side in ("arm", "rival")
+    )
     seen = f"{_where(found)} {arm} had {ours}{unit} where {rival} had {theirs}"
     ends = [effect[end] for end in ("low", "high") if effect[end] is not None]
     interval = f" [{', '.join(_written(end, decimals, '+') for end in ends)}]" if ends else ""
+    points = " points" if is_share else ""
     p = "" if found["p_holm"] is None else f", Holm p {_probability(found['p_holm'])}"
     return (
-        f"{seen}: {_written(effect['mean'], decimals, '+')}{interval}, n = {n}{p}: "
+        f"{seen}: {_written(effect['mean'], decimals, '+')}{points}{interval}, n = {n}{p}: "
         f"{_judged(found, level)}{_limits(found)}"
     )
 
