@@ -1,6 +1,7 @@
 """Data made other than they are: what changes does, and nothing else."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -102,6 +103,32 @@ def test_permuted_pixels_are_one_order_for_all_parts_and_draws_differ(digits: Da
     assert torch.equal(
         other.train.images, parts_of(digits, replace(PLAIN, pixels="permuted")).train.images
     )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"train_limit": 700}, {"classes": (0, 1, 2, 3, 4)}, {"classes": (7, 3), "train_limit": 90},
+        {"pixels": "permuted", "train_limit": 300},
+    ],
+)  # fmt: skip
+def test_no_part_teaches_what_validates_another(digits: Dataset, change: dict[str, Any]) -> None:
+    """Of one seed: labels stand for the samples, numbered."""
+    numbered = replace(digits, train_images=torch.arange(len(digits.train_labels))[:, None].float())
+    whole = split(numbered, PLAIN, 3, CPU)
+    known = replace(PLAIN, **{k: v for k, v in change.items() if k != "pixels"})
+    part = split(numbered, known, 3, CPU)
+    validating = set(whole.validation.images.flatten().tolist())
+    assert not validating & set(part.train.images.flatten().tolist())
+    assert set(part.validation.images.flatten().tolist()) <= validating
+    limit = change.get("train_limit", 0)
+    if limit:
+        assert len(part.train) + len(part.validation) == limit
+        assert len(part.validation) == round(0.1 * limit)
+    else:
+        assert len(part.train) + len(part.validation) == sum(
+            int((digits.train_labels == label).sum()) for label in known.classes
+        )
 
 
 def test_blurring_keeps_the_coarse_and_takes_the_fine(digits: Dataset) -> None:

@@ -183,7 +183,7 @@ def _print_plan(
     cost = plan(
         arms,
         {name: benches.architecture(arm) for name, arm in arms.items()},
-        {name: benches.samples(arm.data) for name, arm in arms.items()},
+        {name: benches.samples(arm.data, arm.seed) for name, arm in arms.items()},
     )
     folder, text = api.run_folder(experiment, out), experiment_to_toml(experiment)
     if as_json:

@@ -18,7 +18,7 @@ from recursive_lth.running.supply import Supply
 from recursive_lth.training.choice import Choices
 from recursive_lth.training.datasets import Dataset
 from recursive_lth.training.loop import steps_in
-from recursive_lth.training.split import split
+from recursive_lth.training.split import drawn
 
 
 class Benches:
@@ -26,7 +26,6 @@ class Benches:
 
     def __init__(self, data_dir: Path | None, device: torch.device) -> None:
         self.supply = Supply(data_dir, device)
-        self._samples: dict[Data, int] = {}
         self.choices = Choices()  # of engines; a run puts those of its folder here
 
     def dataset(self, data: Data) -> Dataset:
@@ -45,16 +44,14 @@ class Benches:
         data = self.dataset(arm.data)
         return build(arm.start, data.sample_shape, data.classes)
 
-    def samples(self, data: Data) -> int:
+    def samples(self, data: Data, seed: int) -> int:
         """How many training samples a split leaves."""
-        if data not in self._samples:
-            self._samples[data] = len(split(self.dataset(replace(data, classes=())), data, 0,
-                                            torch.device("cpu")).train)  # fmt: skip
-        return self._samples[data]
+        train, _ = drawn(self.supply.whole(data).train_labels, data, seed)
+        return len(train)
 
     def per_epoch(self, arm: TicketExperiment) -> int:
         """The steps of one epoch of an arm."""
-        return steps_in(1, self.samples(arm.data), arm.training.batch_size)
+        return steps_in(1, self.samples(arm.data, arm.seed), arm.training.batch_size)
 
     def bench(
         self, arm: TicketExperiment, stages: Stages, meter: Meter, clock: Clock

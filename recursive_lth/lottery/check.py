@@ -61,7 +61,7 @@ def _check_start(arm: TicketExperiment, benches: Benches) -> None:
 
 def _check_moments(arm: TicketExperiment, benches: Benches) -> None:
     per_epoch, recipe = benches.per_epoch(arm), arm.training
-    steps = steps_in(recipe.epochs, benches.samples(arm.data), recipe.batch_size)
+    steps = steps_in(recipe.epochs, benches.samples(arm.data, arm.seed), recipe.batch_size)
     back = arm.pruning.rewind_step(per_epoch)
     check.check_moment("pruning.rewind", arm.pruning.rewind, back, steps)
     if back == steps and arm.pruning.epochs == 0:

@@ -224,7 +224,7 @@ class _Work:
         alike = [other for other in self.arms.values() if _beginning(other) == _beginning(arm)]
         moments: set[int] = set()
         for other in alike:
-            per_epoch = self.benches.per_epoch(other)
+            per_epoch = self.benches.per_epoch(replace(other, seed=arm.seed))
             moments |= moments_of(other, per_epoch)
         tallies = any(other.pruning.score in NEEDS_TALLY for other in alike)
         return Shared(tuple(sorted(moments)), tallies, part)

@@ -25,6 +25,7 @@ from recursive_lth.study.contrasts import (
     check_reading,
     parse_contrasts,
 )
+from recursive_lth.study.panel.catalogue import PANEL
 from recursive_lth.study.panel.measure import Measure
 from recursive_lth.study.play import Ground, Stand, Trained, play, pretend
 from recursive_lth.training.loop import steps_in
@@ -139,7 +140,11 @@ def check_contrasts(
     study = experiment.study
     trainings = {name: arm.trainings for name, arm in arms.items()}
     for contrast in contrasts_of(experiment):
-        check_contrast(contrast, arms, panel)
+        if contrast.measure in PANEL and contrast.measure not in panel:
+            raise InputError(
+                f"contrast {contrast.name!r}: {contrast.measure} is not read: add it to study.panel"
+            )
+        check_contrast(contrast, arms, PANEL)
         check_reading(contrast, study.moments, trainings, study.readings)
         if not panel[contrast.measure].is_taken_at(contrast.moment):
             raise InputError(

@@ -41,25 +41,41 @@ def chosen(data: Dataset, config: Data) -> Dataset:
     return resized(data, config.resize) if config.resize else data
 
 
+def drawn(labels: Tensor, config: Data, seed: int) -> tuple[Tensor, Tensor]:
+    """Places in the `chosen` training data: of those that teach, and of those that validate.
+
+    Who validates is drawn by seed among all samples, whatever classes and limits are asked for: no
+    part of the data teaches what validates another part of the same seed.
+    """
+    order = torch.randperm(len(labels), generator=seeds.generator(seed, "data", "validation split"))
+    held = round(config.validation_fraction * len(order))
+    train, validation = order[held:], order[:held]
+    if config.classes:
+        is_in = torch.isin(labels, torch.tensor(config.classes))
+        place = is_in.cumsum(0) - 1
+        train, validation = (place[part[is_in[part]]] for part in (train, validation))
+    limit = config.train_limit
+    if limit and limit < len(train) + len(validation):
+        few = round(config.validation_fraction * limit)
+        train, validation = train[: limit - few], validation[:few]
+    return train, validation
+
+
 def split(data: Dataset, config: Data, seed: int, device: torch.device) -> Split:
     """Cut a validation part off the training part at random, by seed, and move all to the device.
 
     Raises `InputError` where a part would have fewer than 2 samples.
     """
+    train, validation = drawn(data.train_labels, config, seed)
     data = chosen(data, config)
-    order = torch.randperm(
-        len(data.train_labels), generator=seeds.generator(seed, "data", "validation split")
-    )
-    order = order[: config.train_limit or None]
     tested = torch.randperm(
         len(data.test_labels), generator=seeds.generator(seed, "data", "test part")
     )[: config.test_limit or None]
     if not config.test_limit:
         tested = tested.sort().values
-    held = round(config.validation_fraction * len(order))
-    if min(held, len(order) - held, len(tested)) < 2:
+    if min(len(train), len(validation), len(tested)) < 2:
         raise InputError(
-            f"{data.name} leaves {len(order) - held} samples to train, {held} to validate and "
+            f"{data.name} leaves {len(train)} samples to train, {len(validation)} to validate and "
             f"{len(tested)} to test: each part needs 2; change data.train_limit, "
             "data.validation_fraction or data.test_limit"
         )
@@ -67,7 +83,6 @@ def split(data: Dataset, config: Data, seed: int, device: torch.device) -> Split
     def part(images: Tensor, labels: Tensor) -> Samples:
         return Samples(images.to(device).contiguous(), labels.to(device))
 
-    train, validation = order[held:], order[:held]
     parts = Split(
         part(data.train_images[train], data.train_labels[train]),
         part(data.train_images[validation], data.train_labels[validation]),
