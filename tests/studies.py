@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,21 @@ from search_runs import rows_of
 
 from recursive_lth import seeds
 from recursive_lth.architecture.zoo import mlp
-from recursive_lth.config import GrowthStep, StudyExperiment
+from recursive_lth.config import Data, GrowthStep, StudyExperiment, Training
 from recursive_lth.config_file import override, study_experiment_from
 from recursive_lth.growth.birth import Batch
 from recursive_lth.growth.compound import grow_any
 from recursive_lth.growth.fresh import fresh
+from recursive_lth.running.clock import Clock
+from recursive_lth.running.job import Bench
+from recursive_lth.running.progress import Meter
+from recursive_lth.running.stages import Stages
 from recursive_lth.running.supply import Supply
 from recursive_lth.study.arms import Arm, arms_of
+from recursive_lth.study.learn import Learner
 from recursive_lth.study.panel.catalogue import panel_of
 from recursive_lth.study.plan import Plan, plan_of
+from recursive_lth.study.play import Ground, Learn, Stand, play, pretend
 from recursive_lth.study.run import study
 from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.ticket import Ticket
@@ -85,6 +92,31 @@ def in_folder(experiment: StudyExperiment, out: Path, name: str) -> Any:
     """A file of a study's folder, read."""
     path = out / experiment.folder_name / name
     return rows_of(path) if path.suffix == ".jsonl" else json.loads(path.read_text("utf-8"))
+
+
+class Benches:
+    """Benches that can train, in memory but for their stages."""
+
+    def __init__(self, experiment: StudyExperiment, stages: Stages) -> None:
+        self.experiment, self.stages = experiment, stages
+        self.supply = Supply(None, torch.device("cpu"))
+
+    def __call__(self, data: Data, recipe: Training) -> Bench[StudyExperiment]:
+        seed, meter = self.experiment.seed, Meter(None, [1.0])
+        parts = self.supply.split(data, seed)
+        batches = self.supply.batches(data, seed, recipe)
+        there = replace(self.experiment, data=data, training=recipe)
+        return Bench(there, parts, batches, self.stages, meter, Clock())
+
+
+def played(experiment: StudyExperiment, stages: Stages, *, is_real: bool) -> dict[str, Stand]:
+    """Every arm to its end, trained or pretended to be."""
+    ground = Ground(experiment, Benches(experiment, stages), plan(experiment).epoch_cost)
+    found: dict[str, Stand] = {}
+    for name, arm in arms_of(experiment).items():
+        learn: Learn = Learner(name, keeps_state=True) if is_real else pretend
+        found[name] = play(ground, arm, learn, {n: s.ticket for n, s in found.items()})
+    return found
 
 
 def sparse_ticket(*, density: float = 0.5, is_deepened: bool = False) -> Ticket:
