@@ -49,6 +49,8 @@ class Plan:
     multiply_adds: int  # likewise
     probing: int  # of these, what the panel's probes train
     bytes_of_a_seed: int
+    validation: int  # samples of the study's own data that validate, and that test
+    test: int
 
     def budget(self, arm: str, training: int = -1, moment: float = 1.0) -> int:
         """The multiply-adds that an arm takes on one seed until a moment of a training."""
@@ -121,7 +123,9 @@ def plan_of(
         experiment.study.seeds * (epochs + probing / epoch_cost),
         experiment.study.seeds * (spent + probing),
         experiment.study.seeds * probing,
-        _bytes(experiment, supply),
+        _bytes(experiment, panel, supply),
+        len(own.validation),
+        len(own.test),
     )
 
 
@@ -225,10 +229,11 @@ def _probing(
     return round(total * read)
 
 
-def _bytes(experiment: StudyExperiment, supply: Supply) -> int:
-    """Of the images of all data that a seed trains on."""
+def _bytes(experiment: StudyExperiment, panel: Mapping[str, Measure], supply: Supply) -> int:
+    """Of the images of all data that a seed trains on; probes have about two tasks of their own."""
     whole = {data: supply.split(data, experiment.seed).train for data in _data_of(experiment)}
-    return sum(FLOATS * samples.images.numel() for samples in whole.values())
+    found = sum(FLOATS * samples.images.numel() for samples in whole.values())
+    return 3 * found if any(measure.kind == "probe" for measure in panel.values()) else found
 
 
 class _Benches:

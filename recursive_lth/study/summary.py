@@ -11,6 +11,7 @@ from recursive_lth.running.run_folder import RunFolder
 from recursive_lth.statistics import average
 from recursive_lth.study.arms import Arm, differing_factors
 from recursive_lth.study.contrasts import Contrast, readings_of
+from recursive_lth.study.panel.catalogue import COUNTED_ON
 from recursive_lth.study.panel.measure import Measure
 from recursive_lth.study.plan import Plan, contrasts_of
 from recursive_lth.study.verdicts import Case, decide, verdicts_file
@@ -30,7 +31,7 @@ def summarise(
 ) -> None:
     """Decide every contrast, then write the summary."""
     lines = folder.lines()
-    cases = [_case(c, lines, arms, panel) for c in contrasts_of(experiment)]
+    cases = [_case(c, lines, arms, panel, plan) for c in contrasts_of(experiment)]
     findings = decide(cases, level=experiment.study.level, seed=experiment.seed)
     decided = verdicts_file(findings)
     write_json(folder.path / "verdicts.json", decided)
@@ -72,6 +73,7 @@ def _case(
     lines: Sequence[Line],
     arms: Mapping[str, Arm],
     panel: Mapping[str, Measure],
+    plan: Plan,
 ) -> Case:
     """A contrast with what was read for it."""
     factors = differing_factors(arms[contrast.arm], arms[contrast.rival])
@@ -79,6 +81,7 @@ def _case(
         contrast,
         readings_of(contrast, lines),
         panel[contrast.measure].unit,
+        1 / getattr(plan, part) if (part := COUNTED_ON.get(contrast.measure)) else 0.0,
         factors=tuple(sorted(factors)),
         budget=_spent(contrast, lines),
     )

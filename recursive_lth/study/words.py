@@ -19,7 +19,7 @@ def words_of(found: Mapping[str, Any], level: float) -> str:
     known = [p for p in found["pairs"] if p["arm"] is not None and p["rival"] is not None]
     is_share = found["unit"] == "share"
     scale, unit = (100, " %") if is_share else (1, f" {found['unit']}" if found["unit"] else "")
-    effect = {
+    effect: dict[str, Any] = {
         end: None if found["effect"][end] is None else scale * found["effect"][end]
         for end in ("mean", "low", "high")
     }

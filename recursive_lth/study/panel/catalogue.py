@@ -183,4 +183,15 @@ PANEL: Mapping[str, Measure] = MappingProxyType(
         **{name: _measure(name, "probe", *row) for name, row in PROBES.items()},
     }
 )
+COUNTED_ON: Mapping[str, str] = MappingProxyType(  # accuracies come in steps of one sample
+    {
+        **dict.fromkeys(
+            ("start_accuracy", "val_accuracy", "own_accuracy", "new_task_accuracy", "plasticity",
+             "new_labels_accuracy", "new_labels_plasticity", "further_accuracy", "warm_start_gap",
+             "shrink_perturb_gain"),
+            "validation",
+        ),
+        "test_accuracy": "test",
+    }
+)  # fmt: skip
 SETS: Mapping[str, frozenset[str]] = MappingProxyType({"default": DEFAULT, "all": frozenset(PANEL)})
