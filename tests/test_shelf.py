@@ -29,6 +29,11 @@ def test_every_experiment_loads_with_its_claim_and_its_space(name: str) -> None:
         with pytest.raises(InputError, match="an experiment of `recursive-lth prune`"):
             shelf.load_experiment(name)
         return
+    if command == "study":
+        assert shelf.load_study_experiment(name).name == name
+        with pytest.raises(InputError, match="an experiment of `recursive-lth study`"):
+            shelf.load_ticket_experiment(name)
+        return
     if command == "tune":
         tuning = shelf.load_tuning_experiment(name)
         assert tuning.name == name
