@@ -58,6 +58,16 @@ def test_a_cut_takes_the_smallest_of_what_is_left(tmp_path: Path) -> None:
         assert all(not (mask & ~done.after.masks[name]).any() for name, mask in masks.items())
 
 
+def test_a_layer_is_not_cut_again_for_what_another_was_born_with(tmp_path: Path) -> None:
+    """Under scope=per_layer each layer comes to the density by itself, old or new."""
+    deepen = "grow deepen initialisation=identity"
+    cut = "prune 0.25 scope=per_layer"
+    moves = (cut, deepen, cut, deepen, cut, "train 0.5")
+    (done,) = trained(tmp_path, *moves)
+    for mask in done.before.masks.values():
+        assert int(mask.sum()) == round(0.25 * mask.numel())
+
+
 def test_an_optimizer_that_is_carried_on_makes_a_difference(tmp_path: Path) -> None:
     """Also over a cut and a growth, for which its moments move along."""
     between = ("prune 0.5", "grow widen ratio=0.5")

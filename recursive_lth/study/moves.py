@@ -18,6 +18,7 @@ from recursive_lth.config_file import build, toml_value
 from recursive_lth.errors import InputError
 
 FACTORS = ("initialisation", "structure", "strategy", "data")
+MOST_AT_ONCE = 0.999  # of what a layer has, under scope=per_layer
 RECIPE = frozenset(f.name for f in fields(Training)) - {"epochs"}
 
 
@@ -82,7 +83,8 @@ class Train:
 class Prune:
     """Cut to a density, in one shot: `prune 0.2 score=magnitude scope=global`.
 
-    The density is a share of the weights of the architecture as it is then.
+    The density is a share of the weights of the architecture as it is then; under
+    `scope=per_layer` of each layer's own, so that what was cut before is not cut again.
     """
 
     density: float = 0.0
@@ -91,11 +93,19 @@ class Prune:
 
     def __post_init__(self) -> None:
         within("density", self.density, 0, 1, open_low=True)
+        if self.scope == "per_layer":
+            within("density of a layer", self.density, 1 - MOST_AT_ONCE - 1e-12, 1)
 
     @property
     def pruning(self) -> Pruning:
         """It as the pruning module wants it."""
-        return Pruning(score=self.score, scope=self.scope)
+        return Pruning(
+            score=self.score,
+            scope=self.scope,
+            rate=MOST_AT_ONCE,
+            rounds=1,
+            target_density=self.density,
+        )
 
 
 @dataclass(frozen=True)

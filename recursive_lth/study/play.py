@@ -195,7 +195,7 @@ def _pruned(ground: Ground, stand: Stand, move: Prune, generator: torch.Generato
         evidence,
         start=stand.ticket.architecture,
         done=0,
-        density=move.density,
+        density=None if move.scope == "per_layer" else move.density,
     )
     return stand if found is None else replace(
         stand, ticket=found.ticket, state=found.moved(stand.state)
