@@ -7,6 +7,10 @@ alive and lets each of it grow in turn, cover more than a single lineage does? E
 multiply-adds. What is compared is the hypervolume of the tickets found within them: accuracy above
 .8 times decades below the weights of the start network, on the validation data that select, and on
 test data, which do not. Writes population_digits.json and .md beside itself.
+
+Found: a population of six covers .016 (.001 to .032) more than the lineage that is accepted by a
+margin, and no more than a single lineage that is accepted by the front (-.002, -.011 to .007): what
+pays is the rule, not that several live on.
 """
 
 import argparse
