@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from probe_scenes import distinct, scene, spied
-from study_scenes import last_scene
+from study_scenes import WAY, experiment_of, last_scene, scenes_of
 
 from recursive_lth.config import Data, Task
 from recursive_lth.study.panel.catalogue import PANEL
@@ -70,10 +70,20 @@ def test_random_labels_are_few_and_known_by_heart() -> None:
     assert last < lost < evaluate(here.architecture, ticket.weights, known).loss
     each = [row["loss"] for row in fitted.rows]
     assert lost == pytest.approx(sum(each) / len(each), rel=0.02)  # looks are about evenly spread
-    batch = here.recipe.batch_size
-    assert fitted.steps * batch == pytest.approx(30 * len(known), rel=0.02)
+    assert fitted.steps * WAY.batch_size == pytest.approx(30 * len(known), rel=0.02)
     shares = known.labels.bincount(minlength=10) / len(known)
     assert float(shares.max()) < 0.25
+
+
+@pytest.mark.parametrize("way", ["learning_rate=1e-4", "label_smoothing=0.2", "batch_size=7"])
+def test_one_network_can_learn_the_same_however_it_goes_on(way: str, tmp_path: Path) -> None:
+    """Before two trainings by different settings stands one network, so probes tell one number."""
+    plain, other = (
+        scenes_of(experiment_of([move]), tmp_path)[0] for move in ("train 1", f"train 1 {way}")
+    )
+    assert plain.ticket.digest == other.ticket.digest
+    for name in ("new_task_loss_area", "random_label_loss_area"):
+        assert PANEL[name].read(plain) == PANEL[name].read(other)
 
 
 def test_probes_lay_their_changes_over_spoilt_labels(tmp_path: Path) -> None:

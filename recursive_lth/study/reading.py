@@ -76,12 +76,10 @@ class Reader:
             done.before,
             moment,
             [row for row in done.curve if row["step"] <= step],
-            done.steps,
             (done.spent_before, until),
             self.ground.epoch_cost,
             bench.split,
             done.data,
-            done.recipe,
             study.samples,
             study.target,
             done.tested if moment == 1 else None,
@@ -107,7 +105,11 @@ class Reader:
 
 @dataclass(frozen=True)
 class Probe:
-    """Trains a network for a measure, as the study's trainings are trained."""
+    """Trains a network for a measure, always by the study's own `[training]`.
+
+    An arm's settings are no part of it: what a network can learn is asked of all in one way, else
+    the probe of a strategy would tell of the strategy and not of the network that it has left.
+    """
 
     ground: Ground
     done: Trained
@@ -128,12 +130,12 @@ class Probe:
         `changes` are laid over the data; `order` tells apart the batches of trainings of one name,
         which are the same for all arms of a seed.
         """
-        data = self._data(changes)
-        bench = self.ground.bench_of(data, self.done.recipe)
+        data, recipe = self._data(changes), self.ground.experiment.training
+        bench = self.ground.bench_of(data, recipe)
         steps = max(1, round(epochs * self.ground.epoch_cost / cost_of_step(bench, ticket)))
         job = Job(
             "",
-            self.done.recipe,
+            recipe,
             steps,
             seeds.derive(self.ground.experiment.seed, "probe", name, order),
             place=self.place,
@@ -143,7 +145,7 @@ class Probe:
 
     def parts(self, changes: Changes) -> Split:
         """The data that it trains on with these changes."""
-        return self.ground.bench_of(self._data(changes), self.done.recipe).split
+        return self.ground.bench_of(self._data(changes), self.ground.experiment.training).split
 
     def _data(self, changes: Changes) -> Data:
         return Data(**{**asdict(self.done.data), **changes})

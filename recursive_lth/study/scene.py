@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from recursive_lth import seeds
 from recursive_lth.architecture.graph import Architecture
-from recursive_lth.config import Data, Training
+from recursive_lth.config import Data
 from recursive_lth.running.fit import Fitted
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.samples import Samples, Split
@@ -33,25 +33,23 @@ class Scene:
     """A network at a moment of a training, 0 before and 1 after it, with what led there.
 
     `ticket` is the network as it is, `before` as the training found it; `curve` has the looks at
-    the validation data up to here, the first at step 0, of a training of `steps` whose dense start
-    network takes `epoch_cost` multiply-adds an epoch. Measures of activations and gradients take at
-    most `count` samples of the `split`. `tested` is the accuracy on the test data at the end, None
-    before. `fit` trains a network as the study does, on its own data or others, for measures that
-    must see it learn; it changes nothing else. `parts` are the data that it trains on where these
-    are changed so. `own` is the study's own data, `past` what else the arm was trained on before,
-    and `initialisation` how the study draws fresh weights.
+    the validation data up to here, the first at step 0; `epoch_cost` is the multiply-adds of an
+    epoch of the dense start network. Measures of activations and gradients take at most `count`
+    samples of the `split`. `tested` is the accuracy on the test data at the end, None before. `fit`
+    trains a network by the study's own `[training]`, on the scene's data or others, for measures
+    that must see it learn; it changes nothing else. `parts` are the data that it trains on where
+    these are changed so. `own` is the study's own data, `past` what else the arm was trained on
+    before, and `initialisation` how the study draws fresh weights.
     """
 
     ticket: Ticket
     before: Ticket
     moment: float
     curve: Sequence[Row]
-    steps: int
     spent: tuple[int, int]  # multiply-adds of the arm before this training, and until now
     epoch_cost: int
     split: Split
     data: Data
-    recipe: Training
     count: int
     target: float
     tested: float | None

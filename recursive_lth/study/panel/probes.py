@@ -1,8 +1,8 @@
 """What a network can still learn: measures that train copies of it, each for a stated cost.
 
 Costs are multiply-adds in epochs of the dense start network, so that networks of any size are
-probed at equal cost; the batches are the same for all arms of a seed. A training that diverges
-says nothing: None. Measures that want the same training share it.
+probed at equal cost; recipe and batches are the same for all arms of a seed. A training that
+diverges says nothing: None. Measures that want the same training share it.
 
 What the early phase of a training needs (Frankle et al. 2020, arXiv 2002.10365) are arms and no
 measures: with tasks `blurred` (pixels="blurred"), `turned` (labels="rotation") and `nonsense`
