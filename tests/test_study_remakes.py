@@ -130,11 +130,12 @@ def test_rescaled_keeps_directions_and_takes_the_norms_of_fresh_ones() -> None:
         assert float(ours.norm()) == pytest.approx(float((values[name] * mask).norm()), rel=1e-5)
 
 
-def test_a_layer_without_weights_is_not_rescaled() -> None:
+@pytest.mark.parametrize("kind", ["rescaled", "signs"])
+def test_a_layer_without_weights_stays_so(kind: str) -> None:
     name = next(iter(TICKET.masks))
     empty = {**TICKET.masks, name: torch.zeros_like(TICKET.masks[name])}
     ticket = replace(TICKET, masks=empty, weights=masking.apply(TICKET.weights, empty))
-    assert not remade("rescaled", ticket).weights[name].any()
+    assert not remade(kind, ticket).weights[name].any()
 
 
 def test_the_diagonal_control_and_its_counterpart_are_complements() -> None:

@@ -84,8 +84,8 @@ def signs(ticket: Ticket, values: Weights, generator: Generator) -> Ticket:
     """
     weights = dict(ticket.weights)
     for name, mask in ticket.masks.items():
-        kept = weights[name][mask]
-        weights[name] = weights[name].sign() * kept.square().mean().sqrt()
+        size = weights[name].square().sum() / mask.sum().clamp(min=1)  # 0 where nothing remains
+        weights[name] = weights[name].sign() * size.sqrt()
     return replace(ticket, weights=weights)
 
 
