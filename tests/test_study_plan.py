@@ -151,12 +151,14 @@ def test_beginning_like_a_pruned_arm_is_no_rewinding(tmp_path: Any) -> None:
     ("moves", "why"),
     [
         (("prune 0.2", "prune 0.5", "train 1"), "move 'prune 0.5': pruning cannot keep"),
+        (("prune 0.2 scope=per_layer", "prune 0.5 scope=per_layer", "train 1"),
+         "move 'prune 0.5 scope=per_layer': every layer has fewer weights already"),
         (("remake noise_skeleton", "train 1"), "move 'remake noise_skeleton': the ticket has no"),
         (("grow split initialisation=identity", "train 1"), "unknown initialisation of split"),
         (("begin nothing.safetensors", "train 1"), "no ticket at nothing.safetensors"),
         (("begin mpl", "train 1"), "unknown architecture 'mpl': did you mean 'mlp'"),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_be_is_told_with_its_arm(moves: Sequence[str], why: str) -> None:
     with pytest.raises(InputError) as found:
         plan(small(arms={**ARMS, "odd": moves}))

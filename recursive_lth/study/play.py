@@ -33,6 +33,7 @@ from recursive_lth.study.moves import (
     Train,
 )
 from recursive_lth.study.remakes import remake
+from recursive_lth.ticket.masks import remaining
 from recursive_lth.ticket.moments import State
 from recursive_lth.ticket.ticket import Ticket, load_ticket
 from recursive_lth.training.loop import steps_in
@@ -197,9 +198,12 @@ def _pruned(ground: Ground, stand: Stand, move: Prune, generator: torch.Generato
         done=0,
         density=None if move.scope == "per_layer" else move.density,
     )
-    return stand if found is None else replace(
-        stand, ticket=found.ticket, state=found.moved(stand.state)
-    )  # fmt: skip
+    if found is None:  # no layer has more than its share
+        masks = stand.ticket.masks
+        if remaining(masks) < sum(round(move.density * mask.numel()) for mask in masks.values()):
+            raise InputError("every layer has fewer weights already: lower the density")
+        return stand
+    return replace(stand, ticket=found.ticket, state=found.moved(stand.state))
 
 
 def _grown(ground: Ground, stand: Stand, move: Grow, generator: torch.Generator) -> Stand:
