@@ -107,6 +107,14 @@ def test_a_run_of_grow_and_its_tickets_are_subjects(
     found = json.loads(said(capsys, "study", str(ticket), *words))
     assert {row["arm"] for row in found["readings"]} == {"ticket"}
     assert found["experiment"]["data"]["train_limit"] == 150
+    for others in (
+        ("--seeds", "2"),
+        ("--seed", "9"),
+        ("--set", "data.validation_fraction=0.3"),
+    ):
+        for subject in ("small", str(ticket)):
+            complaint = said(capsys, "study", subject, *others, *words, code=2)
+            assert "has taught this network: leave out --seed" in complaint
     loose = tmp_path / "loose.safetensors"
     loose.write_bytes(ticket.read_bytes())
     assert "name its data with --data" in said(capsys, "study", str(loose), *words, code=2)

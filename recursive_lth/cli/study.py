@@ -43,7 +43,7 @@ Panel = Annotated[
     list[str] | None,
     Parameter(
         name="--panel", negative=(), consume_multiple=False,
-        help="A measure to read, besides none: default, all, or a name of `list`; repeatable.",
+        help="A measure to read: a name of `list`, or default or all for a set; repeatable.",
     ),
 ]  # fmt: skip
 Seeds = Annotated[int | None, Parameter(name="--seeds", help="How many seeds each arm has.")]
@@ -129,7 +129,18 @@ def _experiment(subject: str, settings: list[str], data: str | None, out: Path) 
         found = study_of_run(folder)
     if data is not None and not subject.endswith(".safetensors"):
         raise InputError("a run is studied on its own data: leave out --data")
-    return study_experiment_from(override(plain(found), settings))
+    chosen = study_experiment_from(override(plain(found), settings))
+    if data is None and _held_out(chosen) != _held_out(found):
+        raise InputError(
+            "what validates under another seed, or in another share, has taught this network: "
+            "leave out --seed, --seeds and data.validation_fraction"
+        )
+    return chosen
+
+
+def _held_out(experiment: StudyExperiment) -> tuple[int, int, float]:
+    """What decides which samples validate."""
+    return experiment.seed, experiment.study.seeds, experiment.data.validation_fraction
 
 
 def _found(line: dict[str, Any]) -> str:
