@@ -66,6 +66,9 @@ CONFOUNDED: dict[str, tuple[Sequence[str], dict[str, Sequence[str]], str, str]] 
                           "a > b in val_accuracy at 0", "says nothing at moment 0"),
     "training": ((), {"a": ("train 1", "train 1"), "b": ("train 1", "train 1 warmup=0.1")},
                  "a > b in val_accuracy of 0", "only the last of 2 trainings of 'a' is read"),
+    "nothing yet": (('study.panel=["effective_rank"]',),
+                    {"a": ("train 1", "train 1"), "b": ("train 1", "train 1 warmup=0.1")},
+                    "a > b in effective_rank at 0", "both arms have done the same: compare them"),
 }  # fmt: skip
 
 
@@ -88,10 +91,15 @@ def test_a_planted_confound_is_refused_before_anything_trains(
         ({"a": ("train 1",), "b": ("train 2",)}, "a > b in val_accuracy at unequal cost"),
         ({"a": ("train 1",), "b": ("prune 0.5", "train 1 warmup=0.1")},
          "a > b in val_accuracy factors structure+strategy"),
+        ({"a": ("train 1", "prune 0.5", "train 1"), "b": ("train 1", "train 1 warmup=0.1")},
+         "a > b in effective_rank at 0"),  # where only the cut is done
     ],
 )  # fmt: skip
-def test_a_confound_that_is_named_may_run(arms: dict[str, Sequence[str]], line: str) -> None:
+def test_a_confound_that_is_named_or_yet_to_come_may_run(
+    arms: dict[str, Sequence[str]], line: str
+) -> None:
     """The arms are planned, and nothing is refused."""
-    experiment = small(arms=arms, contrasts=[f"x: {line}"])
+    panel = 'study.panel=["val_accuracy","effective_rank"]'
+    experiment = small(panel, arms=arms, contrasts=[f"x: {line}"])
     found = planned(experiment, Supply(None, torch.device("cpu")))
     assert list(found.stands) == ["a", "b"]

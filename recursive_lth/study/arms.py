@@ -149,6 +149,18 @@ def _check_growth(step: GrowthStep) -> None:
     pick(MASKS_OF_NEW, step.mask, "mask")
 
 
+def until(arm: Arm, training: int, moment: float) -> Arm:
+    """The arm as far as it has come at a moment of a training; what follows tells nothing there.
+
+    Of a training that has not begun only its data are there.
+    """
+    end = [place for place, move in enumerate(arm.moves) if isinstance(move, Train)][training]
+    last = arm.moves[end]
+    if moment == 0 and isinstance(last, Train):
+        last = Train(length=1.0, on=last.on)
+    return Arm(arm.name, (*arm.moves[:end], last), arm.texts[: end + 1])
+
+
 def differing_factors(one: Arm, other: Arm) -> frozenset[str]:
     """The factors of the moves that tell two arms apart; how long they train is none of them.
 

@@ -16,7 +16,7 @@ from recursive_lth.running.progress import Meter
 from recursive_lth.running.stages import Stages
 from recursive_lth.running.start import build
 from recursive_lth.running.supply import Supply
-from recursive_lth.study.arms import Arm, differing_factors
+from recursive_lth.study.arms import Arm, differing_factors, until
 from recursive_lth.study.contrasts import (
     Contrast,
     check_budget,
@@ -155,10 +155,22 @@ def check_contrasts(
                 f"contrast {contrast.name!r}: {contrast.measure} says nothing at moment "
                 f"{contrast.moment:g}: compare it after a training, at 1"
             )
-        check_factors(contrast, differing_factors(arms[contrast.arm], arms[contrast.rival]))
+        one, other = as_compared(contrast, arms)
+        if one.moves == other.moves:
+            raise InputError(
+                f"contrast {contrast.name!r}: at {contrast.moment:g} of training "
+                f"{contrast.training} both arms have done the same: compare them later"
+            )
+        check_factors(contrast, differing_factors(one, other))
         pair = (contrast.arm, contrast.rival)
         a_step = max(_a_step(done) for name in pair for done in plan.stands[name].trainings)
         check_budget(contrast, *budgets(contrast, plan), a_step)
+
+
+def as_compared(contrast: Contrast, arms: Mapping[str, Arm]) -> tuple[Arm, Arm]:
+    """Arm and rival as far as they have come when they are compared."""
+    when = contrast.training, contrast.moment
+    return until(arms[contrast.arm], *when), until(arms[contrast.rival], *when)
 
 
 def budgets(contrast: Contrast, plan: Plan) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from recursive_lth.study.arms import Arm, differing_factors
 from recursive_lth.study.contrasts import Contrast, readings_of
 from recursive_lth.study.panel.catalogue import COUNTED_ON
 from recursive_lth.study.panel.measure import Measure
-from recursive_lth.study.plan import Plan, contrasts_of
+from recursive_lth.study.plan import Plan, as_compared, contrasts_of
 from recursive_lth.study.verdicts import Case, decide, verdicts_file
 
 FORMAT = 1
@@ -76,7 +76,7 @@ def _case(
     plan: Plan,
 ) -> Case:
     """A contrast with what was read for it."""
-    factors = differing_factors(arms[contrast.arm], arms[contrast.rival])
+    factors = differing_factors(*as_compared(contrast, arms))
     return Case(
         contrast,
         readings_of(contrast, lines),
