@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from recursive_lth.errors import InputError
 from recursive_lth.study.contrasts import (
-    FACTORS,
     Contrast,
     check_budget,
     check_contrast,
@@ -16,6 +15,7 @@ from recursive_lth.study.contrasts import (
     parse_contrasts,
     readings_of,
 )
+from recursive_lth.study.moves import FACTORS
 
 PLAIN = parse_contrast("ages: pruned > untouched in cost_to_target")
 ARMS = ("untouched", "pruned", "grown")
@@ -49,11 +49,6 @@ def test_clauses_stand_in_any_order(order: list[str], count: int, is_tight: bool
         field, value = CLAUSES[clause]
         default = getattr(Contrast("", "", "", "", "more", ""), field)
         assert getattr(found, field) == (value if number < count else default)
-
-
-def test_a_line_without_a_margin_has_the_studys() -> None:
-    lines = ["one: a > b in m", "two: a > b in m within 0.5", "three: a > b in m within 0"]
-    assert [each.margin for each in parse_contrasts(lines, margin=0.1)] == [0.1, 0.5, 0.0]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ from recursive_lth.architecture.cost import training_cost
 from recursive_lth.config import StudyExperiment
 from recursive_lth.errors import InputError
 from recursive_lth.running.stages import Stages
+from recursive_lth.study.contrasts import parse_contrast
 from recursive_lth.study.play import Stand
+from recursive_lth.study.summary import step_of
 
 EVERY_VERB: dict[str, Sequence[str]] = {
     "long": ("train 2.3",),
@@ -145,6 +147,20 @@ def test_beginning_like_a_pruned_arm_is_no_rewinding(tmp_path: Any) -> None:
     for name, mask in cut.masks.items():
         assert torch.equal(like.masks[name], mask)
         assert not (like.weights[name] == cut.rewind[name])[mask].any()
+
+
+@pytest.mark.parametrize(
+    ("measure", "count"),
+    [("val_accuracy", 10), ("own_accuracy", 30), ("test_accuracy", 40), ("val_loss", None)],
+)
+def test_accuracies_come_in_steps_of_what_they_are_counted_on(
+    measure: str, count: int | None
+) -> None:
+    """One sample: of a task's own validation part, the fewest of both arms."""
+    arms = {"a": ("train 1",), "b": ("train 1 on=few",)}
+    found = plan(small(arms=arms, tasks=({"name": "few", "train_limit": 50},)))
+    contrast = parse_contrast(f"x: a > b in {measure}")
+    assert step_of(contrast, found) == (1 / count if count else 0.0)
 
 
 @pytest.mark.parametrize(

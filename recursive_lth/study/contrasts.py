@@ -12,6 +12,7 @@ from typing import Any, Literal, NoReturn
 
 from recursive_lth.config import nearest
 from recursive_lth.errors import InputError
+from recursive_lth.study.moves import FACTORS
 
 Direction = Literal["more", "less"]
 Readings = dict[tuple[str, int], float | None]  # (arm, seed) -> the value, where there is one
@@ -19,7 +20,6 @@ FORM = "NAME: ARM > ARM in MEASURE [at MOMENT] [of TRAINING] [within MARGIN]"
 SIGNS: Mapping[str, Direction] = {">": "more", "<": "less"}
 UNEQUAL = "at unequal cost"
 CLAUSES = ("at", "of", "within", "factors")
-FACTORS = ("initialisation", "structure", "strategy", "data")  # Zhang 2021, arXiv 2109.03862
 MOST_APART = 0.01  # of the smaller budget: so much more is still called equal
 SAME_MOMENT = 1e-9
 
@@ -46,21 +46,18 @@ class Contrast:
     factors: tuple[str, ...] = ()
 
 
-def parse_contrasts(lines: Iterable[str], *, margin: float = 0.0) -> tuple[Contrast, ...]:
-    """All lines of a study. Raises `InputError` for a wrong line, and for a name that comes twice.
-
-    `margin` is that of lines which name none.
-    """
+def parse_contrasts(lines: Iterable[str]) -> tuple[Contrast, ...]:
+    """All lines of a study. Raises `InputError` for a wrong line, and for a name used twice."""
     found: dict[str, Contrast] = {}
     for line in lines:
-        contrast = parse_contrast(line, margin=margin)
+        contrast = parse_contrast(line)
         if contrast.name in found:
             _refuse(contrast.name, "this name stands before two contrasts: give each its own")
         found[contrast.name] = contrast
     return tuple(found.values())
 
 
-def parse_contrast(line: str, *, margin: float = 0.0) -> Contrast:
+def parse_contrast(line: str) -> Contrast:
     """The contrast that a line declares; clauses may come in any order, each once.
 
     Raises `InputError` naming the contrast, the part that is wrong, and what it may have meant.
@@ -90,9 +87,7 @@ def parse_contrast(line: str, *, margin: float = 0.0) -> Contrast:
         measure,
         moment=_number(name, "at", clauses.get("at", "1"), 1.0),
         training=_whole(name, "of", clauses.get("of", "-1")),
-        margin=_number(name, "within", clauses["within"], math.inf)
-        if "within" in clauses
-        else margin,
+        margin=_number(name, "within", clauses.get("within", "0"), math.inf),
         is_unequal=UNEQUAL in clauses,
         factors=_factors(name, clauses["factors"]) if "factors" in clauses else (),
     )

@@ -29,6 +29,7 @@ from recursive_lth.study.panel.catalogue import PANEL
 from recursive_lth.study.panel.measure import Measure
 from recursive_lth.study.play import Ground, Stand, Trained, play, pretend
 from recursive_lth.training.loop import steps_in
+from recursive_lth.training.samples import Split
 
 FLOATS = 4  # bytes
 
@@ -49,8 +50,7 @@ class Plan:
     multiply_adds: int  # likewise
     probing: int  # of these, what the panel's probes train
     bytes_of_a_seed: int
-    validation: int  # samples of the study's own data that validate, and that test
-    test: int
+    counts: Mapping[Data, Mapping[str, int]]  # samples by `COUNTED_ON`, for all data
 
     def budget(self, arm: str, training: int = -1, moment: float = 1.0) -> int:
         """The multiply-adds that an arm takes on one seed until a moment of a training."""
@@ -124,8 +124,7 @@ def plan_of(
         experiment.study.seeds * (spent + probing),
         experiment.study.seeds * probing,
         _bytes(experiment, panel, supply),
-        len(own.validation),
-        len(own.test),
+        {data: _counts(supply.split(data, experiment.seed), own) for data in _data_of(experiment)},
     )
 
 
@@ -208,6 +207,15 @@ def _check_tasks(experiment: StudyExperiment, supply: Supply) -> None:
                 "classes or resize"
             )
         supply.split(task.of(experiment.data), experiment.seed)
+
+
+def _counts(parts: Split, own: Split) -> dict[str, int]:
+    """On how many samples accuracies are counted while these are trained on."""
+    return {
+        "validation": len(parts.validation),
+        "test": len(parts.test),
+        "own": len(own.validation),
+    }
 
 
 def _what(done: Trained) -> tuple[Any, ...]:

@@ -81,10 +81,19 @@ def _case(
         contrast,
         readings_of(contrast, lines),
         panel[contrast.measure].unit,
-        1 / getattr(plan, part) if (part := COUNTED_ON.get(contrast.measure)) else 0.0,
+        step_of(contrast, plan),
         factors=tuple(sorted(factors)),
         budget=_spent(contrast, lines),
     )
+
+
+def step_of(contrast: Contrast, plan: Plan) -> float:
+    """One sample among those that an accuracy is counted on; 0 of measures that count none."""
+    part = COUNTED_ON.get(contrast.measure)
+    if part is None:
+        return 0.0
+    read = (plan.stands[arm].trainings[contrast.training] for arm in (contrast.arm, contrast.rival))
+    return 1 / min(plan.counts[done.data][part] for done in read)
 
 
 def _spent(contrast: Contrast, lines: Sequence[Line]) -> tuple[int, int]:

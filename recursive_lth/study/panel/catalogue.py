@@ -24,6 +24,7 @@ from recursive_lth.study.panel.words import DEFAULT, MEASURE_WORDS
 from recursive_lth.study.scene import Scene
 
 FORWARD = 1 / 3
+PER_SQUARE = "nats per weight squared"
 LINE = 11 * FORWARD
 
 
@@ -85,20 +86,20 @@ STATES: Mapping[str, tuple[Read, str, Better, float]] = MappingProxyType(
         "own_accuracy": (memory.own_accuracy, "share", "more", FORWARD),
         "forgetting": (memory.forgetting, "share", "less", FORWARD),
         "gradient_norm": (states.gradient_norm, "nats per weight", "", 1.0),
-        "gradient_flow": (states.gradient_flow, "nats", "", 1.0),
-        "gradient_ratio": (drift.in_all(states.gradient_to_weight), "nats", "", 1.0),
+        "gradient_flow": (states.gradient_flow, "nats per learning rate", "", 1.0),
+        "gradient_ratio": (drift.in_all(states.gradient_to_weight), PER_SQUARE, "", 1.0),
         "gradient_ratio_oldest": (
-            drift.in_generation(states.gradient_to_weight, is_last=False), "nats", "", 1.0
+            drift.in_generation(states.gradient_to_weight, is_last=False), PER_SQUARE, "", 1.0
         ),
         "gradient_ratio_youngest": (
-            drift.in_generation(states.gradient_to_weight, is_last=True), "nats", "", 1.0
+            drift.in_generation(states.gradient_to_weight, is_last=True), PER_SQUARE, "", 1.0
         ),
         "weight_norm": (states.weight_norm, "", "", 0.0),
         "weight_distance": (drift.from_rewind(distances.relative_distance), "", "", 0.0),
         "sign_agreement": (drift.from_rewind(distances.sign_agreement), "share", "", 0.0),
         "weight_cosine": (drift.from_rewind(distances.cosine), "", "", 0.0),
-        "largest_eigenvalue": (states.largest_eigenvalue, "nats per weight squared", "less", 100.0),
-        "hessian_trace": (states.hessian_trace, "nats per weight squared", "less", 20.0),
+        "largest_eigenvalue": (states.largest_eigenvalue, PER_SQUARE, "less", 100.0),
+        "hessian_trace": (states.hessian_trace, PER_SQUARE, "less", 20.0),
         "sam_sharpness": (states.sam_sharpness, "nats", "less", 5 * FORWARD),
         "kernel_trace": (states.of_kernel(states.kernel_trace), "", "", 1.0),
         "kernel_condition": (states.of_kernel(states.kernel_condition), "", "less", 1.0),
@@ -186,12 +187,13 @@ PANEL: Mapping[str, Measure] = MappingProxyType(
 COUNTED_ON: Mapping[str, str] = MappingProxyType(  # accuracies come in steps of one sample
     {
         **dict.fromkeys(
-            ("start_accuracy", "val_accuracy", "own_accuracy", "new_task_accuracy", "plasticity",
+            ("start_accuracy", "val_accuracy", "new_task_accuracy", "plasticity",
              "new_labels_accuracy", "new_labels_plasticity", "further_accuracy", "warm_start_gap",
              "shrink_perturb_gain"),
             "validation",
         ),
         "test_accuracy": "test",
+        "own_accuracy": "own",
     }
 )  # fmt: skip
 SETS: Mapping[str, frozenset[str]] = MappingProxyType({"default": DEFAULT, "all": frozenset(PANEL)})
