@@ -105,7 +105,7 @@ def landscape(
     device = samples.images.device
     here = {n: t.detach().to(device, precision) for n, t in weights.items()}
     live = learning(architecture, masks)
-    is_live = torch.cat([mask.flatten() for mask in live.values()]).to(device)
+    is_live = torch.cat([mask.flatten().to(device) for mask in live.values()])
     point = torch.cat([here[name].flatten() for name in live]) * is_live
     fixed = {name: tensor for name, tensor in here.items() if name not in live}
     return Landscape(architecture, fixed, samples, point, is_live, training)
