@@ -219,17 +219,17 @@ def test_the_file_has_all_that_the_report_reads() -> None:
 
 WORDS: dict[str, tuple[Values, str]] = {
     "in cost_to_target grown had 0.310 epochs where pruned had 0.420: -0.110 [-0.122, -0.098], "
-    "n = 5, Holm p < 0.001: supported": (GROWN, ""),
+    "n = 5, corrected p < 0.001: supported": (GROWN, ""),
     "in cost_to_target at 0.5 of training 1 grown had 0.840 epochs where pruned had 0.420: "
-    "+0.420 [+0.400, +0.440], n = 5, Holm p < 0.001: refuted, it is the other way round; "
+    "+0.420 [+0.400, +0.440], n = 5, corrected p < 0.001: refuted, it is the other way round; "
     "at unequal cost": ([2 * v for v in PRUNED], "at 0.5 of 1 at unequal cost"),
     "in cost_to_target grown had 0.4200 epochs where pruned had 0.4200: +0.0000 "
-    "[-0.0012, +0.0012], n = 5, Holm p = 1.000: refuted, they lie within 0.01 of each other": (
+    "[-0.0012, +0.0012], n = 5, corrected p = 1.000: refuted, they lie within 0.01 of each other": (
         NEARLY,
         "within 0.01",
     ),
     "in cost_to_target grown had 0.35 epochs where pruned had 0.42: -0.07 [-0.18, +0.05], n = 5, "
-    "Holm p = 0.194: undecided, an effect like this takes 19 seeds": (
+    "corrected p = 0.194: undecided, an effect like this takes 19 seeds": (
         (0.3, 0.45, 0.4, 0.2, 0.42),
         "",
     ),

@@ -31,7 +31,7 @@ def words_of(found: Mapping[str, Any], level: float) -> str:
     ends = [effect[end] for end in ("low", "high") if effect[end] is not None]
     interval = f" [{', '.join(_written(end, decimals, '+') for end in ends)}]" if ends else ""
     points = " points" if is_share else ""
-    p = "" if found["p_holm"] is None else f", Holm p {_probability(found['p_holm'])}"
+    p = "" if found["p_holm"] is None else f", corrected p {_probability(found['p_holm'])}"
     return (
         f"{seen}: {_written(effect['mean'], decimals, '+')}{points}{interval}, n = {n}{p}: "
         f"{_judged(found, level)}{_limits(found)}"
