@@ -44,7 +44,8 @@ class Reader:
                 continue
             scene = self._scene(trainings, number, moment)
             taken = {n: m for n, m in self.panel.items() if m.is_taken_at(moment)}
-            values = {n: None if done.is_diverged else m.read(scene) for n, m in taken.items()}
+            is_lost = _is_lost(trainings, number, moment)
+            values = {n: None if is_lost else m.read(scene) for n, m in taken.items()}
             ticket = scene.ticket
             yield {
                 **self.place,
@@ -60,7 +61,7 @@ class Reader:
                 "multiply_adds": ticket.cost.remaining_multiply_adds,
                 "spent": scene.spent[1],
                 "steps": round(moment * done.steps),
-                "is_diverged": done.is_diverged,
+                "is_diverged": is_lost,
                 "values": values,
             }
 
@@ -149,6 +150,13 @@ class Probe:
 
     def _data(self, changes: Changes) -> Data:
         return Data(**{**asdict(self.done.data), **changes})
+
+
+def _is_lost(trainings: Sequence[Trained], number: int, moment: float) -> bool:
+    """True iff the arm has diverged by then: before a training, in one of those before it."""
+    if moment == 0:
+        return number > 0 and trainings[number - 1].is_diverged
+    return trainings[number].is_diverged
 
 
 def _at(done: Trained, step: int) -> Ticket:
