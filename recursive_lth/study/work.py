@@ -69,7 +69,7 @@ class Work:
             known = {_key(line): line for line in stored if line["seed"] in todo}
             for line in self._read(stands, known):
                 found.append(line)
-                self._write(found)
+                self._write(found, stored)
                 yield line
             for seed in todo:
                 self._mark(seed).touch()
@@ -87,11 +87,11 @@ class Work:
         numbers = list(range(first, first + count))
         return [numbers[i : i + most] for i in range(0, count, most)]
 
-    def _write(self, lines: list[Line]) -> None:
+    def _write(self, lines: list[Line], stored: Sequence[Line]) -> None:
         """All lines so far in their order, with those of an earlier process yet to come again."""
         places = [arm.name for arm in self.experiment.arms]
         there = {_key(line) for line in lines}
-        ahead = [line for line in self.folder.lines() if _key(line) not in there]
+        ahead = [line for line in stored if _key(line) not in there]
 
         def rank(line: Mapping[str, Any]) -> tuple[Any, ...]:
             seed, arm, training, moment = _key(line)
