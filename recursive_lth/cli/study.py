@@ -92,7 +92,9 @@ def study(
         return
     from recursive_lth import api
 
-    with following(screen.console(stderr=True), is_quiet=quiet, words=STUDY) as (watch, say):
+    is_shown = resume != "never" and (api.run_folder(chosen, out) / "summary.json").is_file()
+    is_silent = quiet or is_shown  # nothing that was told when it ran is news
+    with following(screen.console(stderr=True), is_quiet=is_silent, words=STUDY) as (watch, say):
         for line in api.run_study(
             chosen,
             data_dir=data_dir,
