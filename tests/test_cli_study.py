@@ -62,18 +62,23 @@ def test_a_study_is_run_shown_and_kept(tmp_path: Path, capsys: pytest.CaptureFix
     assert [v["name"] for v in found["verdicts"]] == ["pruning ages", "growth rejuvenates"]
     assert len(found["readings"]) == 2 * 3 * 2
     assert {path: path.stat().st_mtime_ns for path in folder.glob("*.json*")} == stamps
-    again = json.loads(said(capsys, "study", str(folder), *out, "--json", "--quiet"))
-    assert again["verdicts"] == found["verdicts"]
+    assert main(["study", str(folder), *out, "--json"]) == 0
+    again = capsys.readouterr()
+    assert json.loads(again.out)["verdicts"] == found["verdicts"]
+    assert not again.err  # its readings were told when it ran
 
 
 def test_a_plan_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Arms, cost and power; --dry-run is the same."""
+    """Arms, cost and power; --dry-run has the resolved experiment before them."""
     words = ("study", written(tmp_path), "--out", str(tmp_path), "--seeds", "7")
     text = said(capsys, *words, "--plan")
     assert "grown" in text
     assert "5 + 10" in text
     assert "# 7 seeds, " in text
-    assert said(capsys, *words, "--dry-run") == text
+    assert "[study]" not in text
+    whole = said(capsys, *words, "--dry-run")
+    assert "[study]" in whole
+    assert whole.endswith(text)
     found: dict[str, Any] = json.loads(said(capsys, *words, "--plan", "--json"))
     assert found["experiment"]["study"]["seeds"] == found["plan"]["seeds"] == 7
     assert found["plan"]["arms"]["pruned"]["steps"] == [5, 10]
@@ -130,6 +135,8 @@ def test_a_run_of_grow_and_its_tickets_are_subjects(
     ("words", "why"),
     [
         (("nothing",), "no run 'nothing'"),
+        (("study_digts",), "or an experiment of `study`: did you mean 'study_digits'?"),
+        (("prune_digits",), "`recursive-lth prune prune_digits` runs it"),
         (("nothing.toml",), "nothing.toml"),
         (("nothing.safetensors",), "no ticket at nothing.safetensors"),
         (("FILE", "--panel", "dormant"), "unknown measure 'dormant'"),

@@ -70,12 +70,12 @@ def test_a_plan_tells_what_a_study_can_show() -> None:
     assert plan.smallest == smallest_effect(5, 4)
     assert plan.words() == (
         "5 seeds in a family of 4 contrasts find an effect of 2.48 standard deviations of a "
-        "pair's difference in 80% of studies; seeds needed by effect: "
+        "pair's difference in 80 % of studies; seeds needed by effect: "
         "0.5: 48, 1: 15, 1.5: 9, 2: 7"
     )
     small = plan_power(2, 1)
     assert small.smallest is None
-    assert "2 seeds in a family of 1 contrast decide nothing (at least 3 must)" in small.words()
+    assert "2 seeds in a family of 1 contrast can decide nothing (at least 3 must)" in small.words()
     assert chance_found(9.0, 2, 1) == 0
 
 

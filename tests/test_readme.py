@@ -33,7 +33,8 @@ def test_the_python_runs_as_it_stands(
     said = capsys.readouterr().out
     assert "Linear" in said
     assert "shuffled_mask" in said
-    assert len(list(tmp_path.glob("runs/*/report.html"))) == 3
+    assert len(list(tmp_path.glob("runs/*/report.html"))) == 4
+    assert "Holm p" in said
 
 
 def test_every_command_parses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,8 @@ def test_a_planted_handicap_is_found_and_named(tmp_path: Path) -> None:
 
 
 CONFOUNDED: dict[str, tuple[Sequence[str], dict[str, Sequence[str]], str, str]] = {
+    "nothing": ((), {"a": ("train 1",), "b": ("train 1.0",)}, "a > b in val_accuracy",
+                "'a' and 'b' make the same moves"),
     "budget": ((), {"a": ("train 1",), "b": ("train 2",)}, "a > b in val_accuracy",
                "unequal budgets: 'a' trains for 426,240 multiply-adds and 'b' for 852,480"),
     "budget by epochs": ((), {"a": ("prune 0.5", "train 1"), "b": ("train 1 by=epochs",),

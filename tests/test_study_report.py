@@ -1,5 +1,6 @@
 """The report of a study: its folder is read, told and drawn on one page."""
 
+import json
 import re
 from collections.abc import Mapping
 from html import unescape
@@ -227,6 +228,19 @@ def test_a_verdict_without_any_value_has_a_section(tmp_path: Path) -> None:
     assert "<svg" not in section.group()
     assert facts_of(section.group())["without a value"] == "seed 0, 1"
     assert rows_of(page, "hypothesis")[1][2:7] == ["–", "–", "–", "–", "0"]
+
+
+def test_a_lineage_tells_where_seeds_have_no_value(tmp_path: Path) -> None:
+    """What some seeds never reach must not read as if all had: the mean is that of the others."""
+    folder = write_lineage_study(tmp_path / "run", generations=2, seeds=3)
+    path = folder / "readings.jsonl"
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    for line in lines:
+        if line["generation"] == 0 or line["seed"] != 2:
+            line["values"]["sharpness"] = None
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    rows = {row[0]: row[2:] for row in lineage_panel_table(read_study(folder)).rows}
+    assert rows["sharpness"] == ["–", "20 (1 of 3)"]
 
 
 def test_a_lineage_is_shown_generation_by_generation(tmp_path: Path) -> None:

@@ -99,8 +99,7 @@ def print_study(console: Console, record: StudyRecord) -> None:
         return
     moments = sorted({reading["moment"] for reading in record.readings})
     panels = [
-        (f"the panel {write_moment(m)}, the last of each arm", panel_table(record, m))
-        for m in moments
+        (f"the panel {write_moment(m)} (each arm's last)", panel_table(record, m)) for m in moments
     ]
     for title, table in (
         ("verdicts: arm minus rival, paired over seeds", verdicts_table(record)),

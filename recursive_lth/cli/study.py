@@ -12,7 +12,7 @@ from recursive_lth.cli import options, screen
 from recursive_lth.cli.progress import STUDY, following
 from recursive_lth.cli.runs import find_run
 from recursive_lth.cli.show import print_study, study_as_json
-from recursive_lth.config import StudyExperiment
+from recursive_lth.config import StudyExperiment, nearest
 from recursive_lth.config_file import (
     experiment_to_toml,
     override,
@@ -88,11 +88,13 @@ def study(
     }
     chosen = _experiment(subject, [*(settings or []), *options.as_settings(given)], data, out)
     if plan or dry_run:
-        _print_plan(chosen, data_dir, out, json)
+        _print_plan(chosen, data_dir, out, as_json=json, is_whole=dry_run)
         return
     from recursive_lth import api
 
-    with following(screen.console(stderr=True), is_quiet=quiet, words=STUDY) as (watch, say):
+    is_shown = resume != "never" and (api.run_folder(chosen, out) / "summary.json").is_file()
+    is_silent = quiet or is_shown  # nothing that was told when it ran is news
+    with following(screen.console(stderr=True), is_quiet=is_silent, words=STUDY) as (watch, say):
         for line in api.run_study(
             chosen,
             data_dir=data_dir,
@@ -122,7 +124,7 @@ def _experiment(subject: str, settings: list[str], data: str | None, out: Path) 
     if subject.endswith(".safetensors"):
         found = study_of_ticket(Path(subject), data=data)
     else:
-        folder = find_run(subject, out)
+        folder = _find_run(subject, out)
         written = read_toml(folder / "experiment.toml")
         if written.get("command") == "study":
             return study_experiment_from(override(written, settings))
@@ -143,6 +145,21 @@ def _held_out(experiment: StudyExperiment) -> tuple[int, int, float]:
     return experiment.seed, experiment.study.seeds, experiment.data.validation_fraction
 
 
+def _find_run(subject: str, out: Path) -> Path:
+    """The folder of a run; where there is none, what may have been meant by an experiment."""
+    try:
+        return find_run(subject, out)
+    except InputError as error:
+        shipped = shelf.claims()
+        if subject in shipped:
+            cure = f"`recursive-lth {shipped[subject][0]} {subject}` runs it, then study its run"
+            raise InputError(f"{subject} is no experiment of `study`: {cure}") from None
+        known = [name for name, (command, _) in shipped.items() if command == "study"]
+        raise InputError(
+            f"{error}; or an experiment of `study`: {nearest(subject, known)}"
+        ) from None
+
+
 def _found(line: dict[str, Any]) -> str:
     """One line about a moment that was read."""
     when = {0: "before", 1: "after"}.get(line["moment"], f"at {line['moment']:g} of")
@@ -154,9 +171,9 @@ def _found(line: dict[str, Any]) -> str:
 
 
 def _print_plan(
-    experiment: StudyExperiment, data_dir: Path | None, out: Path, as_json: bool
+    experiment: StudyExperiment, data_dir: Path | None, out: Path, *, as_json: bool, is_whole: bool
 ) -> None:
-    """Print arms, cost and power; with --json the resolved experiment too."""
+    """Print arms, cost and power; with --dry-run or --json the resolved experiment too."""
     from recursive_lth import api
     from recursive_lth.running.supply import Supply
     from recursive_lth.study.power import plan_power
@@ -171,7 +188,8 @@ def _print_plan(
         document = {"folder": str(folder), "experiment": tomllib.loads(text), "plan": found}
         screen.print_json(document | {"power": asdict(power) if power else None})
         return
-    print(text)
+    if is_whole:
+        print(text)
     rows = [
         [name, f"{arm['cost']:.2f}", operations(arm["multiply_adds"]), count(arm["weights"]),
          percent(arm["density"], digits=1), str(arm["depth"]), " + ".join(map(str, arm["steps"]))]

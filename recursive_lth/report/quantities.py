@@ -35,10 +35,10 @@ def operations(number: float) -> str:
 def percent(fraction: float | None, *, digits: int = 2) -> str:
     """A fraction as a percentage, or a dash where it is not known.
 
-    >>> percent(0.98612), percent(None)
-    ('98.61 %', '–')
+    >>> percent(0.98612), percent(-0.069), percent(None)
+    ('98.61 %', '−6.90 %', '–')
     """
-    return UNKNOWN if fraction is None else f"{100 * fraction:.{digits}f} %"
+    return UNKNOWN if fraction is None else f"{100 * fraction:.{digits}f} %".replace("-", "−")
 
 
 def signed(number: float, digits: int) -> str:

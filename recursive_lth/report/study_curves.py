@@ -150,6 +150,17 @@ def _set_losses(axes: Axes, found: Sequence[float]) -> None:
 
 
 def _set_accuracies(axes: Axes, found: Sequence[float]) -> None:
-    """From the lowest twentieth up: the first steps from nothing would flatten all the rest."""
+    set_accuracies(axes, *accuracies_shown(found))
+
+
+def accuracies_shown(found: Sequence[float]) -> tuple[float, float]:
+    """The least and the largest in the frame: all, unless the lowest twentieth takes half of it.
+
+    So first steps from nothing do not flatten all the rest, and a shallow dip is not cut off.
+
+    >>> accuracies_shown([0.86, *[0.88] * 40, 0.9]), accuracies_shown([0.1, *[0.88] * 40, 0.9])
+    ((0.86, 0.9), (0.88, 0.9))
+    """
     kept = sorted(min(value, 1.0) for value in found)
-    set_accuracies(axes, kept[int(TWENTIETH * len(kept))], kept[-1])
+    least, low, high = kept[0], kept[int(TWENTIETH * len(kept))], kept[-1]
+    return (low if low - least > high - low else least), high

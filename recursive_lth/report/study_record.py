@@ -93,12 +93,16 @@ class StudyRecord:
 
     def values(self, measure: str, arm: str, place: Place) -> dict[int, float]:
         """What each seed read there; a seed where the measure says nothing is left out."""
-        found = self.table.get((measure, arm), {}).get(place, {})
+        found = self.seeds_at(measure, arm, place)
         return {seed: float(value) for seed, value in found.items() if value is not None}
+
+    def seeds_at(self, measure: str, arm: str, place: Place) -> dict[int, float | None]:
+        """What each seed read there, None where the measure says nothing."""
+        return self.table.get((measure, arm), {}).get(place, {})
 
     def lacks(self, measure: str, arm: str, place: Place) -> str:
         """`4 of 5` where a measure says something in 4 of 5 seeds read there; "" where in all."""
-        found = self.table.get((measure, arm), {}).get(place, {})
+        found = self.seeds_at(measure, arm, place)
         known = sum(value is not None for value in found.values())
         return f"{known} of {len(found)}" if known < len(found) else ""
 

@@ -7,8 +7,10 @@ from recursive_lth.report.quantities import UNKNOWN, count, operations, probabil
 from recursive_lth.report.study_record import Place, Row, StudyRecord
 from recursive_lth.report.study_values import (
     BIG,
+    decimals_of,
     spell,
     write_change,
+    write_fixed,
     write_interval,
     write_moment,
     write_value,
@@ -120,10 +122,13 @@ def _cell(record: StudyRecord, measure: str, arm: str, place: Place | None) -> s
     """Mean and deviation; where a measure says nothing in some seeds, in how many it does."""
     if place is None:
         return UNKNOWN
-    values = list(record.values(measure, arm, place).values())
-    lacks = record.lacks(measure, arm, place)
-    told = write_spread(values, record.unit(measure))
-    return f"{told} ({lacks})" if values and lacks else told
+    return _told(list(record.seeds_at(measure, arm, place).values()), record.unit(measure))
+
+
+def _told(found: Sequence[float | None], unit: str) -> str:
+    known = sum(value is not None for value in found)
+    told = write_spread(found, unit)
+    return f"{told} ({known} of {len(found)})" if 0 < known < len(found) else told
 
 
 def lineage_panel_table(record: StudyRecord) -> Table:
@@ -138,9 +143,9 @@ def lineage_panel_table(record: StudyRecord) -> Table:
                 value
                 for arm in record.arms
                 if generation in last
-                for value in record.values(measure, arm, last[generation]).values()
+                for value in record.seeds_at(measure, arm, last[generation]).values()
             ]
-            cells.append(write_spread(found, record.unit(measure)))
+            cells.append(_told(found, record.unit(measure)))
         rows.append([spell(measure), record.unit(measure), *cells])
     return Table(["measure", "unit", *(f"generation {n}" for n in generations)], rows)
 
@@ -177,16 +182,23 @@ def last_place(record: StudyRecord, measure: str, arm: str, moment: float) -> Pl
 def write_spread(values: Sequence[float | None], unit: str) -> str:
     """Mean and sample standard deviation of the values that there are.
 
+    The mean ends where the deviation does, two digits after its first.
+
     >>> write_spread([0.96, 0.98, None], "share"), write_spread([4.0], "steps")
     ('97.00 % ± 1.41', '4')
+    >>> write_spread([12.0, 14.0], "directions"), write_spread([-0.01, 0.02], "nats")
+    ('13.0 ± 1.4', '0.005 ± 0.021')
     """
     found = average(values)
-    mean, sd = write_value(found["mean"], unit), found["sd"]
-    if sd is None:
-        return mean
+    told, mean, sd = write_value(found["mean"], unit), found["mean"], found["sd"]
+    if mean is None or sd is None:
+        return told
     if unit == "share":
-        return f"{mean} ± {100 * sd:.2f}"
-    return f"{mean} ± {write_value(sd, unit) if sd >= BIG else f'{sd:.2g}'}"
+        return f"{told} ± {100 * sd:.2f}"
+    decimals = decimals_of(sd)
+    if decimals is None or max(abs(mean), sd) >= BIG:
+        return f"{told} ± {write_value(sd, unit) if sd >= BIG else f'{sd:.2g}'}"
+    return f"{write_fixed(mean, decimals)} ± {write_fixed(sd, decimals)}"
 
 
 def _ends(record: StudyRecord, arm: str) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Values and differences of a study's measures as people read them, by their units."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ from recursive_lth.report.quantities import UNKNOWN, count, operations, percent,
 from recursive_lth.statistics import average
 
 BIG = 1000.0
+MOST_DECIMALS = 7
 
 
 def write_value(value: float | None, unit: str) -> str:
@@ -39,17 +41,44 @@ def write_change(value: float | None, unit: str) -> str:
     return f"{'−' if value < 0 else '+'}{size}" if value else "0"
 
 
+def decimals_of(size: float) -> int | None:
+    """As many as show two digits of a size; None where a plain number has too many or none.
+
+    >>> decimals_of(0.0342), decimals_of(42.0), decimals_of(0.0), decimals_of(1e-9)
+    (3, 0, None, None)
+    """
+    if not size or not math.isfinite(size):
+        return None
+    decimals = max(0, 1 - math.floor(math.log10(abs(size))))
+    return decimals if decimals <= MOST_DECIMALS else None
+
+
+def write_fixed(value: float, decimals: int) -> str:
+    """A number with just so many decimals; what rounds to zero has no sign.
+
+    >>> write_fixed(-0.0339, 5), write_fixed(-0.001, 2)
+    ('−0.03390', '0.00')
+    """
+    return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", "−")
+
+
 def write_interval(effect: Mapping[str, Any], unit: str) -> str:
     """The 95 % interval of a difference, or a dash where there is none.
 
     >>> write_interval({"low": 0.001, "high": 0.02}, "share")
     '+0.10 to +2.00'
+    >>> write_interval({"low": -0.06256, "high": -0.0339}, "nats")
+    '−0.0626 to −0.0339'
     """
     if effect.get("low") is None:
         return UNKNOWN
     if unit == "share":
         return f"{signed(100 * effect['low'], 2)} to {signed(100 * effect['high'], 2)}"
-    return f"{write_change(effect['low'], unit)} to {write_change(effect['high'], unit)}"
+    low, high = effect["low"], effect["high"]
+    decimals = decimals_of(high - low)
+    if decimals is None or max(abs(low), abs(high)) >= BIG:
+        return f"{write_change(low, unit)} to {write_change(high, unit)}"
+    return f"{signed(low, decimals + 1)} to {signed(high, decimals + 1)}"
 
 
 def spell(measure: str) -> str:

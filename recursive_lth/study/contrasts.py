@@ -16,7 +16,10 @@ from recursive_lth.study.moves import FACTORS
 
 Direction = Literal["more", "less"]
 Readings = dict[tuple[str, int], float | None]  # (arm, seed) -> the value, where there is one
-FORM = "NAME: ARM > ARM in MEASURE [at MOMENT] [of TRAINING] [within MARGIN]"
+FORM = (
+    "NAME: ARM > ARM in MEASURE [at MOMENT] [of TRAINING] [within MARGIN] "
+    "[at unequal cost] [factors FACTOR+FACTOR]"
+)
 SIGNS: Mapping[str, Direction] = {">": "more", "<": "less"}
 UNEQUAL = "at unequal cost"
 CLAUSES = ("at", "of", "within", "factors")
@@ -209,7 +212,11 @@ def _number(name: str, key: str, word: str, most: float) -> float:
     except ValueError:
         value = math.nan
     if not 0 <= value <= most or math.isinf(value):
-        law = "a moment from 0 to 1" if key == "at" else "a number of at least 0"
+        law = (
+            "a moment from 0 to 1 (before and after the training)"
+            if key == "at"
+            else "a number of at least 0"
+        )
         other = f", or {UNEQUAL!r}" if key == "at" else ""
         _refuse(name, f"{key} {word!r}: after {key!r} stands {law}{other}")
     return value

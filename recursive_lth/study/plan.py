@@ -148,6 +148,11 @@ def check_contrasts(
                 f"contrast {contrast.name!r}: {contrast.measure} is not read: add it to study.panel"
             )
         check_contrast(contrast, arms, PANEL)
+        if arms[contrast.arm].moves == arms[contrast.rival].moves:
+            raise InputError(
+                f"contrast {contrast.name!r}: {contrast.arm!r} and {contrast.rival!r} make the "
+                "same moves, so that every pair would be equal: let the arms differ in one factor"
+            )
         check_reading(contrast, study.moments, trainings, study.readings)
         if not panel[contrast.measure].is_taken_at(contrast.moment):
             raise InputError(

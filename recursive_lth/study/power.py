@@ -39,14 +39,15 @@ class Plan:
     def words(self) -> str:
         """One line for a reader who decides whether to run it."""
         family = f"a family of {self.contrasts} contrast{'s' if self.contrasts > 1 else ''}"
+        replicates = f"{self.seeds} seed{'s' if self.seeds > 1 else ''}"
         seen = (
-            f"decide nothing (at least {LEAST_PAIRS} must)"
+            f"can decide nothing (at least {LEAST_PAIRS} must)"
             if self.smallest is None
             else f"find an effect of {self.smallest:.2f} standard deviations of a pair's "
-            f"difference in {self.power:.0%} of studies"
+            f"difference in {100 * self.power:.0f} % of studies"
         )
         needed = ", ".join(f"{effect:g}: {seeds}" for effect, seeds in self.needed.items())
-        return f"{self.seeds} seeds in {family} {seen}; seeds needed by effect: {needed}"
+        return f"{replicates} in {family} {seen}; seeds needed by effect: {needed}"
 
 
 def plan_power(seeds: int, contrasts: int, *, level: float = LEVEL, power: float = POWER) -> Plan:
