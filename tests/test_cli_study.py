@@ -86,6 +86,22 @@ def test_a_plan_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert not list(tmp_path.glob("small-*"))
 
 
+def test_a_plan_reads_the_spread_of_an_earlier_study(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The least effect found with twenty seeds, by the spread that a few have shown."""
+    words = ("study", written(tmp_path), "--out", str(tmp_path))
+    assert "least effect found" not in said(capsys, *words, "--plan", "--seeds", "20")
+    folder = tmp_path / "small-earlier"
+    folder.mkdir()
+    effect = {"mean": 0.1, "sd": 0.04, "low": 0.0, "high": 0.2, "resampled": None}
+    verdict = {"name": "pruning ages", "unit": "share", "n": 4, "effect": effect}
+    (folder / "verdicts.json").write_text(json.dumps({"verdicts": [verdict]}), "utf-8")
+    text = said(capsys, *words, "--plan", "--seeds", "20")
+    assert "by small-earlier" in text
+    assert "+4.00 points" in text
+
+
 def test_options_are_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["study", written(tmp_path, small(arms=ARMS)), "--out", str(tmp_path), "--plan"]
     words += ["--panel", "val_loss", "--panel", "plasticity", "--seeds", "3", "--seed", "9",

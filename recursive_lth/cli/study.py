@@ -21,8 +21,10 @@ from recursive_lth.config_file import (
     study_experiment_from,
 )
 from recursive_lth.errors import InputError
+from recursive_lth.files import read_json
 from recursive_lth.report.quantities import count, operations, percent
 from recursive_lth.report.study_record import read_study
+from recursive_lth.report.study_values import write_change
 from recursive_lth.report.table import Table
 
 EXAMPLES = """Examples:
@@ -204,4 +206,26 @@ def _print_plan(
     )
     if power:
         print(f"# {power.words()}")
+        _print_earlier(experiment, out)
     print(f"# folder {folder}")
+
+
+def _print_earlier(experiment: StudyExperiment, out: Path) -> None:
+    """What the spread in an earlier study of this name says: the least effects found so."""
+    from recursive_lth.study.power import smallest_effect, spread_bound, spreads_of
+
+    earlier = list(out.glob(f"{experiment.name}-*/verdicts.json"))
+    seeds, contrasts = experiment.study.seeds, len(experiment.study.contrasts)
+    least = smallest_effect(seeds, contrasts, level=experiment.study.level)
+    if not earlier or least is None:
+        return
+    latest = max(earlier, key=lambda path: (path.stat().st_mtime_ns, path))
+    found = read_json(latest)
+    units = {each["name"]: each["unit"] for each in found["verdicts"]}
+    rows = [
+        [name, write_change(spread, units[name]), str(n),
+         *(write_change(least * sd, units[name]) for sd in (spread, spread_bound(spread, n)))]
+        for name, (spread, n) in spreads_of(found).items()
+    ]  # fmt: skip
+    heads = ["contrast", "spread of a pair", "seeds", "least effect found", "to be safe"]
+    screen.print_table(screen.console(), f"by {latest.parent.name}", Table(heads, rows))

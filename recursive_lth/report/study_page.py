@@ -30,11 +30,19 @@ from recursive_lth.report.template import Rows, fill_template, list_settings, li
 from recursive_lth.report.tickets_answer import Finding
 from recursive_lth.statistics import LEVEL
 
-FIGURES: dict[str, Callable[[StudyRecord], str | None]] = {
+Draw = Callable[[StudyRecord], str | None]
+
+
+def _of_arms(draw: Draw) -> Draw:
+    """Nothing along a lineage, whose generations would lie over each other as one arm."""
+    return lambda record: None if record.is_lineage else draw(record)
+
+
+FIGURES: dict[str, Draw] = {
     "forest": draw_forest,
-    "last": draw_last,
-    "loss": draw_loss,
-    "accuracy": draw_accuracy,
+    "last": _of_arms(draw_last),
+    "loss": _of_arms(draw_loss),
+    "accuracy": _of_arms(draw_accuracy),
     "along": draw_along,
 }
 

@@ -106,26 +106,6 @@ def seeds_needed(
     return max(LEAST_PAIRS, pairs)
 
 
-def seeds_from_earlier(
-    effect: float,
-    spread: float,
-    seeds: int,
-    contrasts: int,
-    *,
-    level: float = LEVEL,
-    power: float = POWER,
-) -> tuple[int, int]:
-    """Seeds for a wanted effect, by the spread seen over so many earlier seeds: as seen, cautious.
-
-    The cautious number takes the spread's one-sided 80 % upper bound, since the spread of a few
-    seeds is often seen too small, and then the study is too.
-    """
-    return (
-        seeds_needed(effect, spread, contrasts, level=level, power=power),
-        seeds_needed(effect, spread_bound(spread, seeds), contrasts, level=level, power=power),
-    )
-
-
 def spreads_of(earlier: Mapping[str, Any]) -> dict[str, tuple[float, int]]:
     """Spread of a pair's difference and number of seeds of each contrast in a `verdicts.json`.
 
