@@ -58,7 +58,7 @@ def arm_row(arm: dict[str, Any]) -> str:
     accuracy = f"{100 * tested['mean']:.2f}{spread} %" if tested else ""
     return (
         f"| {arm['name']} | {', '.join(arm['moves'])} | {operations(arm['budget'])} | "
-        f"{count(round(arm['weights']['mean']))} | {accuracy} |"
+        f"{count(round(arm['weights']['mean'] or 0))} | {accuracy} |"
     )
 
 

@@ -108,12 +108,13 @@ def _spent(contrast: Contrast, lines: Sequence[Line]) -> tuple[int, int]:
 
 
 def _arm(name: str, arm: Arm, lines: Sequence[Line], plan: Plan) -> dict[str, Any]:
-    """An arm's moves, its budget, and each measure at its end, mean and spread over seeds."""
-    last = [
+    """An arm's moves, its budget, its sizes in the last training, and what is read at its end."""
+    of_last = [
         line for line in lines
         if line["arm"] == name and line["training"] == line["trainings"] - 1
-        and line["moment"] == 1
     ]  # fmt: skip
+    until = max((line["moment"] for line in of_last), default=1.0)
+    last = [line for line in of_last if line["moment"] == until]
     names = list(last[0]["values"]) if last else []
     return {
         "name": name,
@@ -122,5 +123,7 @@ def _arm(name: str, arm: Arm, lines: Sequence[Line], plan: Plan) -> dict[str, An
         "weights": average(line["remaining_weights"] for line in last),
         "density": average(line["density"] for line in last),
         "depth": average(line["depth"] for line in last),
-        "at_end": {key: average(line["values"][key] for line in last) for key in names},
+        "at_end": {}
+        if until < 1
+        else {key: average(line["values"][key] for line in last) for key in names},
     }
