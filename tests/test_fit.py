@@ -142,7 +142,7 @@ def test_training_changes_the_weights_alone(tmp_path: Path) -> None:
     digest = replace(ticket).digest
     fitted = fit(bench, ticket, job_of(bench))
     assert replace(ticket).digest == digest != fitted.ticket.digest
-    assert fitted.rows[-1]["val_loss"] < fitted.rows[0]["val_loss"]
+    assert fitted.rows[-1]["loss"] < fitted.rows[0]["loss"]
     assert replace(fitted.ticket, weights=ticket.weights).digest == digest
 
 

@@ -34,7 +34,7 @@ def test_the_python_runs_as_it_stands(
     assert "Linear" in said
     assert "shuffled_mask" in said
     assert len(list(tmp_path.glob("runs/*/report.html"))) == 4
-    assert "Holm p" in said
+    assert "corrected p" in said
 
 
 def test_every_command_parses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
