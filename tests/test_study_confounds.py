@@ -74,6 +74,11 @@ CONFOUNDED: dict[str, tuple[Sequence[str], dict[str, Sequence[str]], str, str]] 
 }  # fmt: skip
 
 
+def test_a_task_that_no_arm_trains_on_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="task unseen: no arm trains on it"):
+        run(small(tasks=[{"name": "unseen", "label_noise": 0.5}]), tmp_path)
+
+
 @pytest.mark.parametrize("confound", CONFOUNDED)
 def test_a_planted_confound_is_refused_before_anything_trains(
     confound: str, tmp_path: Path

@@ -25,6 +25,7 @@ from recursive_lth.study.contrasts import (
     check_reading,
     parse_contrasts,
 )
+from recursive_lth.study.moves import Train
 from recursive_lth.study.panel.catalogue import PANEL
 from recursive_lth.study.panel.measure import Measure
 from recursive_lth.study.play import Ground, Stand, Trained, play, pretend
@@ -140,6 +141,7 @@ def check_contrasts(
     plan: Plan,
 ) -> None:
     """Raise `InputError` where a contrast would not say what it claims to."""
+    _check_tasks_used(experiment, arms)
     study = experiment.study
     trainings = {name: arm.trainings for name, arm in arms.items()}
     for contrast in contrasts_of(experiment):
@@ -175,6 +177,17 @@ def as_compared(contrast: Contrast, arms: Mapping[str, Arm]) -> tuple[Arm, Arm]:
     """Arm and rival as far as they have come when they are compared."""
     when = contrast.training, contrast.moment
     return until(arms[contrast.arm], *when), until(arms[contrast.rival], *when)
+
+
+def _check_tasks_used(experiment: StudyExperiment, arms: Mapping[str, Arm]) -> None:
+    """Raise `InputError` where no arm trains on a task: what nothing reads is refused."""
+    used = {move.on for arm in arms.values() for move in arm.moves if isinstance(move, Train)}
+    for task in experiment.tasks:
+        if task.name not in used:
+            raise InputError(
+                f"task {task.name}: no arm trains on it: write on={task.name} behind a `train`, or "
+                "leave it out"
+            )
 
 
 def budgets(contrast: Contrast, plan: Plan) -> tuple[int, int]:
