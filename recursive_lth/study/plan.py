@@ -1,4 +1,4 @@
-"""What a study will cost before it runs: every arm played without training, and what is refused."""
+"""What a study will cost before it runs: every arm played without training."""
 
 import hashlib
 from collections.abc import Mapping
@@ -16,17 +16,7 @@ from recursive_lth.running.progress import Meter
 from recursive_lth.running.stages import Stages
 from recursive_lth.running.start import build
 from recursive_lth.running.supply import Supply
-from recursive_lth.study.arms import Arm, differing_factors, until
-from recursive_lth.study.contrasts import (
-    Contrast,
-    check_budget,
-    check_contrast,
-    check_factors,
-    check_reading,
-    parse_contrasts,
-)
-from recursive_lth.study.moves import Train
-from recursive_lth.study.panel.catalogue import PANEL
+from recursive_lth.study.arms import Arm
 from recursive_lth.study.panel.measure import Measure
 from recursive_lth.study.play import Ground, Stand, Trained, play, pretend
 from recursive_lth.training.loop import steps_in
@@ -56,7 +46,7 @@ class Plan:
     def budget(self, arm: str, training: int = -1, moment: float = 1.0) -> int:
         """The multiply-adds that an arm takes on one seed until a moment of a training."""
         done = self.stands[arm].trainings[training]
-        return done.spent_before + round(moment * done.steps) * _a_step(done)
+        return done.spent_before + round(moment * done.steps) * cost_of_a_step(done)
 
     def to_dict(self) -> dict[str, Any]:
         """As `--plan` prints it."""
@@ -129,74 +119,7 @@ def plan_of(
     )
 
 
-def contrasts_of(experiment: StudyExperiment) -> tuple[Contrast, ...]:
-    """The contrasts of a study."""
-    return parse_contrasts(experiment.study.contrasts)
-
-
-def check_contrasts(
-    experiment: StudyExperiment,
-    arms: Mapping[str, Arm],
-    panel: Mapping[str, Measure],
-    plan: Plan,
-) -> None:
-    """Raise `InputError` where a contrast would not say what it claims to."""
-    _check_tasks_used(experiment, arms)
-    study = experiment.study
-    trainings = {name: arm.trainings for name, arm in arms.items()}
-    for contrast in contrasts_of(experiment):
-        if contrast.measure in PANEL and contrast.measure not in panel:
-            raise InputError(
-                f"contrast {contrast.name!r}: {contrast.measure} is not read: add it to study.panel"
-            )
-        check_contrast(contrast, arms, PANEL)
-        if arms[contrast.arm].moves == arms[contrast.rival].moves:
-            raise InputError(
-                f"contrast {contrast.name!r}: {contrast.arm!r} and {contrast.rival!r} make the "
-                "same moves, so that every pair would be equal: let the arms differ in one factor"
-            )
-        check_reading(contrast, study.moments, trainings, study.readings)
-        if not panel[contrast.measure].is_taken_at(contrast.moment):
-            raise InputError(
-                f"contrast {contrast.name!r}: {contrast.measure} says nothing at moment "
-                f"{contrast.moment:g}: compare it after a training, at 1"
-            )
-        one, other = as_compared(contrast, arms)
-        if one.moves == other.moves:
-            raise InputError(
-                f"contrast {contrast.name!r}: at {contrast.moment:g} of training "
-                f"{contrast.training} both arms have done the same: compare them later"
-            )
-        check_factors(contrast, differing_factors(one, other))
-        pair = (contrast.arm, contrast.rival)
-        a_step = max(_a_step(done) for name in pair for done in plan.stands[name].trainings)
-        check_budget(contrast, *budgets(contrast, plan), a_step)
-
-
-def as_compared(contrast: Contrast, arms: Mapping[str, Arm]) -> tuple[Arm, Arm]:
-    """Arm and rival as far as they have come when they are compared."""
-    when = contrast.training, contrast.moment
-    return until(arms[contrast.arm], *when), until(arms[contrast.rival], *when)
-
-
-def _check_tasks_used(experiment: StudyExperiment, arms: Mapping[str, Arm]) -> None:
-    """Raise `InputError` where no arm trains on a task: what nothing reads is refused."""
-    used = {move.on for arm in arms.values() for move in arm.moves if isinstance(move, Train)}
-    for task in experiment.tasks:
-        if task.name not in used:
-            raise InputError(
-                f"task {task.name}: no arm trains on it: write on={task.name} behind a `train`, or "
-                "leave it out"
-            )
-
-
-def budgets(contrast: Contrast, plan: Plan) -> tuple[int, int]:
-    """What arm and rival have taken when they are compared."""
-    when = contrast.training, contrast.moment
-    return plan.budget(contrast.arm, *when), plan.budget(contrast.rival, *when)
-
-
-def _a_step(done: Trained) -> int:
+def cost_of_a_step(done: Trained) -> int:
     """The multiply-adds of one step of a training."""
     return (done.spent - done.spent_before) // done.steps
 

@@ -16,8 +16,9 @@ from recursive_lth.running.start import origin
 from recursive_lth.running.supply import Supply
 from recursive_lth.running.workers import crew_of
 from recursive_lth.study.arms import arms_of
+from recursive_lth.study.fairness import check_contrasts
 from recursive_lth.study.panel.catalogue import panel_of
-from recursive_lth.study.plan import Plan, check_contrasts, digest_of_data, plan_of
+from recursive_lth.study.plan import Plan, digest_of_data, plan_of
 from recursive_lth.study.progress import StudyProgress
 from recursive_lth.study.reading import Line
 from recursive_lth.study.summary import summarise

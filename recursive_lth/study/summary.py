@@ -11,9 +11,10 @@ from recursive_lth.running.run_folder import RunFolder
 from recursive_lth.statistics import average
 from recursive_lth.study.arms import Arm, differing_factors
 from recursive_lth.study.contrasts import Contrast, readings_of
+from recursive_lth.study.fairness import as_compared, contrasts_of
 from recursive_lth.study.panel.catalogue import COUNTED_ON
 from recursive_lth.study.panel.measure import Measure
-from recursive_lth.study.plan import Plan, as_compared, contrasts_of
+from recursive_lth.study.plan import Plan
 from recursive_lth.study.verdicts import Case, decide, verdicts_file
 
 FORMAT = 1
