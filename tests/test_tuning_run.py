@@ -1,8 +1,10 @@
 """Whole tunings at a tiny budget: recalled, resumed, joined, refused; what a worker leaves."""
 
 import json
+import signal
 from pathlib import Path
 from threading import Thread
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from recursive_lth.running.progress import Progress
 from recursive_lth.running.run_folder import run_folder
 from recursive_lth.search import run as search_run
 from recursive_lth.tuning import queue, trial
-from recursive_lth.tuning.desk import parse_url, sqlite_url
+from recursive_lth.tuning.desk import Desk, parse_url, sqlite_url
 from recursive_lth.tuning.study import opened
 
 TINY = small_tuning(TWO)
@@ -146,6 +148,33 @@ def test_stopped_and_resumed_it_ends_as_one_left_alone(finished: Path, tmp_path:
     url = parse_url(sqlite_url(tmp_path / TINY.folder_name))
     with opened(url, TINY, {}, is_joining=True) as desk:
         check_whole(desk)
+
+
+def test_a_stop_while_a_trial_is_taken_gives_it_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signal comes when the database has the trial as ours and this process does not know."""
+    take = queue.take
+
+    def taking(desk: Desk) -> queue.Claim | None:
+        claim = take(desk)
+        signal.raise_signal(signal.SIGTERM)
+        return claim
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(queue, "take", taking)
+            with pytest.raises(SystemExit):
+                tune(TINY, tmp_path)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    rows = tune(TINY, tmp_path)
+    assert rows[0]["attempts"] == 2
+    assert all(row["losses"] == 0 for row in rows)
 
 
 def test_others_join_without_the_folder_and_finish_without_a_coordinator(tmp_path: Path) -> None:

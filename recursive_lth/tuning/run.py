@@ -25,6 +25,7 @@ from recursive_lth.tuning.ranking import Row
 from recursive_lth.tuning.study import opened
 from recursive_lth.tuning.summary import rows, summarise
 from recursive_lth.tuning.trial import perform
+from recursive_lth.tuning.undisturbed import undisturbed
 
 POLL = 0.5  # seconds between looks at the study
 PROBE = 2**20  # bytes that must have room in the folder
@@ -135,12 +136,13 @@ def _follow(place: Place, told: set[int], members: Crew, watch: Watch | None) ->
 
 def _work_once(place: Place, watch: Watch | None) -> None:
     """Take the next trial and run it; where none is free, wait a little."""
-    desk = place.desk
-    claim = queue.take(desk)
-    if claim is None:
-        sleep(desk.heartbeat / 4)
-        return
+    desk, claim = place.desk, None
     try:
+        with undisturbed():  # or a stop could come between taking a trial and knowing of it
+            claim = queue.take(desk)
+        if claim is None:
+            sleep(desk.heartbeat / 4)
+            return
         here = replace(_progress(desk), trial=claim.slot, runs=desk.experiment.tune.seeds)
 
         def listen(run: int, inner: Any) -> None:
@@ -155,18 +157,22 @@ def _work_once(place: Place, watch: Watch | None) -> None:
             device=place.device,
             watch=listen,
         )
+        with undisturbed():
+            queue.finish(desk, claim, runs)
     except Lost:
         return
     except InputError as error:
+        if claim is None:
+            raise
         _refuse(place, claim, error)
     except (KeyboardInterrupt, SystemExit):
-        queue.give_back(desk, claim)
+        if claim is not None:
+            queue.give_back(desk, claim)
         raise
     except Exception as error:
-        queue.give_back(desk, claim, error=f"{type(error).__name__}: {error}")
+        if claim is not None:
+            queue.give_back(desk, claim, error=f"{type(error).__name__}: {error}")
         raise
-    else:
-        queue.finish(desk, claim, runs)
 
 
 def _refuse(place: Place, claim: queue.Claim, error: InputError) -> None:
