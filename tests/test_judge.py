@@ -18,9 +18,9 @@ from recursive_lth.growth.certificate import BrokenPromiseError
 from recursive_lth.growth.compound import grow_any as real_grow
 from recursive_lth.growth.grow import Sprout
 from recursive_lth.running import inside as insides
+from recursive_lth.running.evidence import CERTIFIED_SAMPLES
 from recursive_lth.running.job import Job
 from recursive_lth.search.judging import birth
-from recursive_lth.search.judging.birth import CERTIFIED_SAMPLES
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.batches import Batch, Batches
 from recursive_lth.training.evaluate import Evaluation, evaluate

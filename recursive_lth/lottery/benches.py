@@ -1,6 +1,5 @@
 """The data of a run's arms, loaded and cut once for all that share them."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -34,10 +33,9 @@ class Benches:
 
     def digest(self, arms: Mapping[str, TicketExperiment]) -> str:
         """One SHA-256 for the content of all data sets that the arms use."""
-        used = {arm.data.name: arm.data for arm in arms.values()}
-        used |= {t.name: t for t in (target_data(arm) for arm in arms.values())}
-        text = "".join(f"{name} {self.dataset(used[name]).digest}\n" for name in sorted(used))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return self.supply.digest(
+            data for arm in arms.values() for data in (arm.data, target_data(arm))
+        )
 
     def architecture(self, arm: TicketExperiment) -> Architecture:
         """The network that an arm starts from."""

@@ -21,7 +21,7 @@ from recursive_lth.lottery.supermasks import supermask_levels
 from recursive_lth.lottery.trial import Line
 from recursive_lth.lottery.weight_samples import sampled
 from recursive_lth.pruning.scores import NEEDS_TALLY
-from recursive_lth.running.chorus import Chorus, Voice
+from recursive_lth.running.chorus import Chorus, Voice, gather
 from recursive_lth.running.clock import Clock
 from recursive_lth.running.crew import Crew
 from recursive_lth.running.job import Bench
@@ -30,12 +30,11 @@ from recursive_lth.running.progress import Meter, Watch
 from recursive_lth.running.run_folder import Resume, RunFolder, check_origin, opened, run_folder
 from recursive_lth.running.stages import Stages
 from recursive_lth.running.start import origin
+from recursive_lth.running.supply import MOST_MEMORY
 from recursive_lth.running.workers import crew_of
 from recursive_lth.training import device as devices
 from recursive_lth.training.choice import Choices
 from recursive_lth.training.population import graph_of
-
-MOST_MEMORY = 2_000_000_000  # bytes of training images that replicates side by side may hold
 
 
 def prune(
@@ -152,7 +151,7 @@ class _Work:
                 part = sum(len(self.planned[other]) for other in earlier)
                 found.append([])
                 lines = self._arm(replicate, name, arm, part, chorus)
-                chorus.add(partial(_gather, found[-1], lines))
+                chorus.add(partial(gather, found[-1], lines))
         self.meter.is_in_turn = False
         threads = {arm.training.threads for arm in self.arms.values()}
         with devices.pinned(max(threads)):
@@ -233,12 +232,6 @@ class _Work:
 def _beginning(arm: TicketExperiment) -> Any:
     """What decides the training of level 0."""
     return arm.data, arm.start, arm.training, arm.tickets.look_every, arm.pruning.basis
-
-
-def _gather(items: list[Line | Voice], lines: Iterator[Line | Voice]) -> None:
-    """Put what comes on a list, one by one: it is taken from while later ones are in training."""
-    while (item := next(lines, None)) is not None:
-        items.append(item)
 
 
 def _there(found: Sequence[list[Line | Voice]]) -> Iterator[Line]:

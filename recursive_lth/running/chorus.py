@@ -88,6 +88,12 @@ class Chorus:
             )
 
 
+def gather(items: list[Any], lines: Iterator[Any]) -> None:
+    """Put what comes on a list, one by one: it is taken from while later ones are in training."""
+    while (item := next(lines, None)) is not None:
+        items.append(item)
+
+
 def _standing(job: Job) -> tuple[str, ...]:
     """Where a training stands in its run, for an order that no resume changes."""
     return *(f"{value:>9}" for value in job.place.values()), job.name

@@ -7,9 +7,12 @@ import torch
 from torch import Generator, Tensor
 
 from recursive_lth.config import Pruning
+from recursive_lth.growth.birth import Batch
 from recursive_lth.pruning.evidence import Evidence
 from recursive_lth.pruning.scores import NEEDS_DATA
 from recursive_lth.running.job import Bench
+
+CERTIFIED_SAMPLES = 64
 
 
 def gather(
@@ -22,6 +25,12 @@ def gather(
     chosen = balanced(samples.labels.cpu(), pruning.score_samples, generator)
     chosen = chosen.to(samples.labels.device)
     return Evidence(generator, samples.images[chosen], samples.labels[chosen], tally)
+
+
+def few(bench: Bench[Any]) -> Batch:
+    """The training samples that certificates and gradients of a growth are computed on."""
+    train, some = bench.split.train, slice(CERTIFIED_SAMPLES)
+    return Batch(train.images[some].cpu(), train.labels[some].cpu())
 
 
 def balanced(labels: Tensor, count: int, generator: Generator) -> Tensor:

@@ -1,5 +1,7 @@
 """The data of trainings, loaded, cut and laid out once for all that share them."""
 
+import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ from recursive_lth.training.batches import Batches
 from recursive_lth.training.datasets import Dataset, load
 from recursive_lth.training.samples import Split
 from recursive_lth.training.split import chosen, split
+
+MOST_MEMORY = 2_000_000_000  # bytes of training images that seeds side by side may hold
 
 
 class Supply:
@@ -31,6 +35,12 @@ class Supply:
         if data.name not in self._datasets:
             self._datasets[data.name] = load(data.name, self.data_dir)
         return self._datasets[data.name]
+
+    def digest(self, used: Iterable[Data]) -> str:
+        """One SHA-256 for the content of all data sets that are used."""
+        whole = {data.name: self.whole(data) for data in used}
+        text = "".join(f"{name} {whole[name].digest}\n" for name in sorted(whole))
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def dataset(self, data: Data) -> Dataset:
         """The data set, with the classes and the size asked for."""

@@ -1,6 +1,5 @@
 """What a study will cost before it runs: every arm played without training."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -115,7 +114,7 @@ def plan_of(
         experiment.study.seeds * (spent + probing),
         experiment.study.seeds * probing,
         _bytes(experiment, panel, supply),
-        {data: _counts(supply.split(data, experiment.seed), own) for data in _data_of(experiment)},
+        {data: _counts(supply.split(data, experiment.seed), own) for data in data_of(experiment)},
     )
 
 
@@ -124,14 +123,7 @@ def cost_of_a_step(done: Trained) -> int:
     return (done.spent - done.spent_before) // done.steps
 
 
-def digest_of_data(experiment: StudyExperiment, supply: Supply) -> str:
-    """One SHA-256 for the content of all data sets that a study uses."""
-    used = {data.name: data for data in _data_of(experiment)}
-    text = "".join(f"{name} {supply.whole(used[name]).digest}\n" for name in sorted(used))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _data_of(experiment: StudyExperiment) -> list[Data]:
+def data_of(experiment: StudyExperiment) -> list[Data]:
     """The study's own data and those of its tasks."""
     return [experiment.data, *(task.of(experiment.data) for task in experiment.tasks)]
 
@@ -192,7 +184,7 @@ def _probing(
 
 def _bytes(experiment: StudyExperiment, panel: Mapping[str, Measure], supply: Supply) -> int:
     """Of the images of all data that a seed trains on; probes have about two tasks of their own."""
-    whole = {data: supply.split(data, experiment.seed).train for data in _data_of(experiment)}
+    whole = {data: supply.split(data, experiment.seed).train for data in data_of(experiment)}
     found = sum(FLOATS * samples.images.numel() for samples in whole.values())
     return 3 * found if any(measure.kind == "probe" for measure in panel.values()) else found
 

@@ -11,13 +11,12 @@ from recursive_lth import seeds
 from recursive_lth.architecture.cost import training_cost
 from recursive_lth.config import Data, StudyExperiment, Training
 from recursive_lth.errors import InputError
-from recursive_lth.growth.birth import Batch
 from recursive_lth.growth.compound import grow_any
 from recursive_lth.growth.fresh import fresh
 from recursive_lth.growth.optimizer import INHERIT
 from recursive_lth.pruning.cut import cut
 from recursive_lth.pruning.rewind import rewind
-from recursive_lth.running.evidence import gather
+from recursive_lth.running.evidence import few, gather
 from recursive_lth.running.job import Bench, Kept
 from recursive_lth.running.start import brings_weights, first_ticket
 from recursive_lth.study.arms import Arm
@@ -39,7 +38,6 @@ from recursive_lth.ticket.ticket import Ticket, load_ticket
 from recursive_lth.training.loop import steps_in
 from recursive_lth.training.shrink import shrink_perturb
 
-CERTIFIED_SAMPLES = 64
 Row = dict[str, Any]
 BenchOf = Callable[[Data, Training], Bench[Any]]
 
@@ -207,12 +205,10 @@ def _pruned(ground: Ground, stand: Stand, move: Prune, generator: torch.Generato
 
 
 def _grown(ground: Ground, stand: Stand, move: Grow, generator: torch.Generator) -> Stand:
-    train = ground.bench.split.train
-    few = slice(CERTIFIED_SAMPLES)
     sprout = grow_any(
         stand.ticket,
         move.step,
-        Batch(train.images[few].cpu(), train.labels[few].cpu()),
+        few(ground.bench),
         generation=stand.generation + 1,
         generator=generator,
         scheme=ground.experiment.start.initialisation,

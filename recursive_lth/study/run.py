@@ -18,7 +18,7 @@ from recursive_lth.running.workers import crew_of
 from recursive_lth.study.arms import arms_of
 from recursive_lth.study.fairness import check_contrasts
 from recursive_lth.study.panel.catalogue import panel_of
-from recursive_lth.study.plan import Plan, digest_of_data, plan_of
+from recursive_lth.study.plan import Plan, data_of, plan_of
 from recursive_lth.study.progress import StudyProgress
 from recursive_lth.study.reading import Line
 from recursive_lth.study.summary import summarise
@@ -73,7 +73,7 @@ def study(
             if arm.begin and not arm.like
         ]
         start = origin([(experiment.start, plan.architecture), *begins])
-        content = digest_of_data(experiment, supply)
+        content = supply.digest(data_of(experiment))
         check_origin(folder, {"data": content, **made_by(where.type), **start})
         meter = Meter(watch, [plan.epochs], StudyProgress())
         meter.is_in_turn = False

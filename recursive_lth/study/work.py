@@ -1,6 +1,6 @@
 """The work of a study: some seeds at a time, first their arms, then the panel, and what is kept."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -8,13 +8,13 @@ from typing import Any
 
 from recursive_lth.config import Data, StudyExperiment, Training
 from recursive_lth.files import read_lines, write_lines
-from recursive_lth.running.chorus import Chorus
+from recursive_lth.running.chorus import Chorus, gather
 from recursive_lth.running.clock import Clock
 from recursive_lth.running.job import Bench, Source
 from recursive_lth.running.progress import Meter
 from recursive_lth.running.run_folder import RunFolder
 from recursive_lth.running.stages import Stages
-from recursive_lth.running.supply import Supply
+from recursive_lth.running.supply import MOST_MEMORY, Supply
 from recursive_lth.study.arms import Arm
 from recursive_lth.study.learn import Learner
 from recursive_lth.study.moves import Train
@@ -25,7 +25,6 @@ from recursive_lth.study.reading import Line, Reader
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.choice import Choices
 
-MOST_MEMORY = 2_000_000_000  # bytes of training images that seeds side by side may hold
 CURVES = "curves.jsonl"
 Key = tuple[int, str]  # seed and arm
 
@@ -165,8 +164,8 @@ class Work:
             reader = Reader(self._ground(seed), self.panel, {"seed": seed, "arm": name}, known)
             for number in range(len(texts))[-1 if self._reads_last else 0 :]:
                 found.append([])
-                lines = partial(reader.lines, stand.trainings, number, texts[number])
-                self.tools.chorus.add(partial(_gather, found[-1], lines))
+                lines = reader.lines(stand.trainings, number, texts[number])
+                self.tools.chorus.add(partial(gather, found[-1], lines))
         for _ in self.tools.chorus.run():
             yield from _there(found)
         yield from _there(found)
@@ -195,10 +194,6 @@ def _finals(stands: Mapping[Key, Stand], seed: int) -> dict[str, Ticket]:
 def _texts(arm: Arm) -> list[str]:
     """An arm's trainings as they were written."""
     return [t for m, t in zip(arm.moves, arm.texts, strict=True) if isinstance(m, Train)]
-
-
-def _gather(into: list[Line], lines: Callable[[], Iterator[Line]]) -> None:
-    into.extend(lines())
 
 
 def _there(found: list[list[Line]]) -> Iterator[Line]:

@@ -13,6 +13,7 @@ from recursive_lth.growth.compound import grow_any
 from recursive_lth.growth.grow import Sprout
 from recursive_lth.growth.optimizer import INHERIT
 from recursive_lth.pruning.spare import spared
+from recursive_lth.running.evidence import few
 from recursive_lth.running.job import Bench
 from recursive_lth.search.constraints import sized
 from recursive_lth.search.describe import describe_growth
@@ -22,8 +23,6 @@ from recursive_lth.search.policies.past import Proposal
 from recursive_lth.ticket.moments import State
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.loop import steps_in
-
-CERTIFIED_SAMPLES = 64
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,7 @@ class Nursery:
     @property
     def few(self) -> Batch:
         """The samples that certificates and gradients are computed on."""
-        train = self.bench.split.train
-        few = slice(CERTIFIED_SAMPLES)
-        return Batch(train.images[few].cpu(), train.labels[few].cpu())
+        return few(self.bench)
 
     def grow(self, step: GrowthStep) -> Sprout:
         """The parent grown. All growths of a generation share the seed of their birth."""

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from recursive_lth.architecture.graph import STATISTICS
 from recursive_lth.architecture.network import Weights
 from recursive_lth.study.panel import distances
-from recursive_lth.study.panel.barrier import barrier_above_line, line_between
+from recursive_lth.study.panel.barrier import Line, barrier_above_line, line_between
 from recursive_lth.study.panel.mask_drift import Drift, mask_drift
 from recursive_lth.study.panel.measure import Read
 from recursive_lth.study.panel.parts import by_birth, by_layer
 from recursive_lth.study.scene import Scene
 from recursive_lth.ticket.masks import Masks
+from recursive_lth.ticket.ticket import Ticket
 
 CUT = 0.5  # of the remaining weights: what the masks keep that are compared
 Distance = Callable[[Weights, Weights, Masks], float | None]
@@ -68,15 +69,22 @@ def in_layer(read: OfPart, *, is_last: bool) -> Read:
 
 def barrier_from_start(scene: Scene) -> float | None:
     """How far the loss rises above the line between where the training began and where it is."""
+    return barrier_above_line(line_of(scene, scene.before, scene.ticket).losses)
+
+
+def line_of(scene: Scene, one: Ticket, other: Ticket) -> Line:
+    """Losses and errors on the line between two networks of the scene's shape, on validation data.
+
+    Statistics of norms are measured anew on training samples.
+    """
     has_norms = any(name.endswith(STATISTICS) for name in scene.architecture.tensors)
-    line = line_between(
+    return line_between(
         scene.architecture,
-        scene.before.weights,
-        scene.ticket.weights,
+        one.weights,
+        other.weights,
         scene.validation_samples,
         images=scene.train_samples.images if has_norms else None,
     )
-    return barrier_above_line(line.losses)
 
 
 def mask_hamming(scene: Scene) -> float | None:

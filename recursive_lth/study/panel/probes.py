@@ -13,9 +13,9 @@ tell what the first half epoch has to be.
 import itertools
 from types import MappingProxyType
 
-from recursive_lth.architecture.graph import STATISTICS
 from recursive_lth.running.fit import Fitted
-from recursive_lth.study.panel.barrier import barrier, line_between
+from recursive_lth.study.panel.barrier import barrier
+from recursive_lth.study.panel.drift import line_of
 from recursive_lth.study.panel.speed import area
 from recursive_lth.study.scene import Changes, Scene
 from recursive_lth.training.evaluate import accuracy, evaluate
@@ -97,15 +97,7 @@ def instability(scene: Scene) -> float | None:
     one, other = (fitted_to(scene, "instability", SHORT, order=order) for order in (0, 1))
     if one is None or other is None:
         return None
-    has_norms = any(name.endswith(STATISTICS) for name in scene.architecture.tensors)
-    line = line_between(
-        scene.architecture,
-        one.ticket.weights,
-        other.ticket.weights,
-        scene.validation_samples,
-        images=scene.train_samples.images if has_norms else None,
-    )
-    return barrier(line.errors)
+    return barrier(line_of(scene, one.ticket, other.ticket).errors)
 
 
 def fitted_to(
