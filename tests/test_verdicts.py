@@ -218,18 +218,18 @@ def test_the_file_has_all_that_the_report_reads() -> None:
 
 
 WORDS: dict[str, tuple[Values, str]] = {
-    "in cost_to_target grown had 0.310 epochs where pruned had 0.420: -0.110 [-0.122, -0.098], "
-    "n = 5, corrected p < 0.001: supported": (GROWN, ""),
-    "in cost_to_target at 0.5 of training 1 grown had 0.840 epochs where pruned had 0.420: "
+    "in cost to target grown had 0.310 epochs where pruned had 0.420 epochs: -0.110 [-0.122, "
+    "-0.098], n = 5, corrected p < 0.001: supported": (GROWN, ""),
+    "in cost to target at 50 % of training 1 grown had 0.840 epochs where pruned had 0.420 epochs: "
     "+0.420 [+0.400, +0.440], n = 5, corrected p < 0.001: refuted, it is the other way round; "
     "at unequal cost": ([2 * v for v in PRUNED], "at 0.5 of 1 at unequal cost"),
-    "in cost_to_target grown had 0.4200 epochs where pruned had 0.4200: +0.0000 "
+    "in cost to target grown had 0.4200 epochs where pruned had 0.4200 epochs: +0.0000 "
     "[-0.0012, +0.0012], n = 5, corrected p = 1.000: refuted, they lie within 0.01 of each other": (
         NEARLY,
         "within 0.01",
     ),
-    "in cost_to_target grown had 0.35 epochs where pruned had 0.42: -0.07 [-0.18, +0.05], n = 5, "
-    "corrected p = 0.194: undecided, an effect like this takes 19 seeds": (
+    "in cost to target grown had 0.35 epochs where pruned had 0.42 epochs: -0.07 [-0.18, +0.05], "
+    "n = 5, corrected p = 0.194: undecided, an effect like this takes 19 seeds": (
         (0.3, 0.45, 0.4, 0.2, 0.42),
         "",
     ),
@@ -245,9 +245,9 @@ def test_the_words_are_one_plain_sentence(words: str) -> None:
 @pytest.mark.parametrize(
     ("size", "numbers"),
     [
-        (1e-9, "grown had 1.5e-09 epochs where pruned had 3.5e-09: -2e-09 ["),
-        (1.0, "grown had 1.5 epochs where pruned had 3.5: -2.0 ["),
-        (1e9, "grown had 1.5e+09 epochs where pruned had 3.5e+09: -2e+09 ["),
+        (1e-9, "grown had 1.5e-09 epochs where pruned had 3.5e-09 epochs: -2e-09 ["),
+        (1.0, "grown had 1.5 epochs where pruned had 3.5 epochs: -2.0 ["),
+        (1e9, "grown had 1.5e+09 epochs where pruned had 3.5e+09 epochs: -2e+09 ["),
     ],
 )
 def test_numbers_of_any_size_can_be_read(size: float, numbers: str) -> None:

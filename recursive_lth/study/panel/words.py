@@ -59,7 +59,7 @@ MEASURE_WORDS: Mapping[str, str] = MappingProxyType(
         "random_label_loss_against_fresh": "random_label_loss_area less a fresh network's",
         "new_task_accuracy": "accuracy after an epoch of permuted pixels and labels",
         "new_task_loss_area": "mean validation loss over an epoch of permuted pixels and labels",
-        "plasticity": "new_task_accuracy less a fresh network's (Dohare et al. 2023)",
+        "plasticity": "accuracy on a new task less a fresh network's (Dohare et al. 2023)",
         "new_labels_accuracy": "accuracy after an epoch with the classes' names permuted",
         "new_labels_plasticity": "new_labels_accuracy less a fresh network's",
         "learning_loss_area": "mean validation loss over one more epoch: juveniles learn fast",
