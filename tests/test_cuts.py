@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from dataclasses import replace
 from statistics import median
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recursive_lth.search.judging.cuts import CUTS, Rung, ranked
+from recursive_lth.search.judging.cuts import CUTS, Rung
 from recursive_lth.search.objectives import Merits
 
 pairs = st.tuples(st.integers(-3, 3).map(float), st.integers(-3, 3).map(float))
@@ -39,20 +39,34 @@ def slow_front(merits: Mapping[int, Merits], number: int) -> int:
 
 
 @given(st.lists(pairs, min_size=1, max_size=8))
-def test_ranks_go_by_front_then_worth_then_number(values: list[Merits]) -> None:
+def test_the_median_of_fronts(values: list[Merits]) -> None:
     """The front of a candidate is the length of the longest chain of those that beat it."""
     merits = dict(enumerate(values, start=1))
-    keys = [(slow_front(merits, n), -merits[n][0], n) for n in ranked(merits, worth(merits))]
-    assert sorted(ranked(merits, worth(merits))) == sorted(merits)
-    assert all(a < b for a, b in pairwise(keys))
+    everyone = {0: (0.0, 0.0), **merits}
+    fronts = {n: slow_front(everyone, n) for n in everyone}
+    middle = median(fronts.values()) if len(everyone) > 2 else math.inf
+    going = CUTS["median"](rung_of(merits, [everyone[0]]))
+    assert going == {n for n in merits if fronts[n] <= middle}
 
 
 @given(st.lists(pairs, min_size=1, max_size=9), st.floats(0.05, 1.0))
 def test_halving_keeps_exactly_so_many(values: list[Merits], keep: float) -> None:
+    """Of the most worth, equals in the order of their numbers."""
     merits = dict(enumerate(values, start=1))
     going = CUTS["halving"](rung_of(merits, keep=keep))
     assert len(going) == math.ceil(keep * len(merits) - 1e-9)
-    assert going == frozenset(ranked(merits, worth(merits))[: len(going)])
+    least, last = min((merits[n][0], -n) for n in going)
+    assert all((merits[n][0], -n) < (least, last) for n in merits if n not in going)
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 1), st.integers(1, 9)), min_size=1, max_size=9))
+def test_who_leads_when_only_one_goes_on_is_chosen(values: list[tuple[float, int]]) -> None:
+    """Of growths that gain, halving to one keeps whom the choice at the end would take."""
+    merits = {n: (gain, -float(cost)) for n, (gain, cost) in enumerate(values, start=1)}
+    worths = {n: gain / -cost for n, (gain, cost) in merits.items()}
+    rung = replace(rung_of(merits, keep=1e-6), worth=worths)
+    front = [n for n in merits if slow_front(merits, n) == 0]
+    assert CUTS["halving"](rung) == {max(front, key=lambda n: (worths[n], -n))}
 
 
 @given(st.lists(st.integers(-5, 5), min_size=1, max_size=6), st.lists(st.integers(-5, 5)))

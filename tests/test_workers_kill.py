@@ -57,19 +57,19 @@ def running(path: Path, out: Path, workers: str) -> Iterator[subprocess.Popen[by
 
 
 def children(parent: int) -> list[int]:
-    """The processes that a process has started and that still live; workers among them."""
-    found = []
+    """The workers of a process that still live: copies of what it has started to be copied."""
+    parents = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdecimal():
             continue
         try:
             words = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-            is_worker = "spawn_main" in (entry / "cmdline").read_text()
+            is_copied = "forkserver" in (entry / "cmdline").read_text()
         except OSError:
             continue
-        if int(words[1]) == parent and words[0] != "Z" and is_worker:
-            found.append(int(entry.name))
-    return found
+        if words[0] != "Z" and is_copied:
+            parents[int(entry.name)] = int(words[1])
+    return [one for one, its in parents.items() if parents.get(its) == parent]
 
 
 def expected_of(experiment: Experiment, out: Path) -> dict[str, bytes]:

@@ -110,7 +110,7 @@ def _frame(least: float, most: float, *, is_share: bool) -> tuple[float, float]:
     """
     half = most - least
     low = max(least - half, least / 2) if least > 0 else least - half
-    if is_share and 0 <= least and most <= 1:
+    if is_share and least >= 0 and most <= 1:
         return max(low, 0.0), min(most + half, 1.0)
     return low, most + half
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from recursive_lth.architecture.cost import training_cost
 from recursive_lth.running.engines import sparse_of
 from recursive_lth.running.fit import EndsAt, Stop
 from recursive_lth.running.job import Bench, Job
@@ -59,6 +60,15 @@ class Company:
     members: tuple[Wanted, ...]
     sparse: tuple[str, ...]
 
+    @property
+    def work(self) -> int:
+        """The multiply-adds of what is left to be trained, to compare companies by."""
+        return sum(
+            training_cost(one.ticket.cost.remaining_multiply_adds, one.job.recipe.batch_size)
+            * (one.job.steps - one.job.start)
+            for one in self.members
+        )
+
 
 def companies(wanted: Sequence[Wanted]) -> list[Company]:
     """What is wanted, each once, in companies of at most `MOST_MEMBERS` of about equal size.
@@ -93,7 +103,12 @@ def _kind(wanted: Wanted) -> tuple[Any, ...] | None:
 
 
 def _parts(members: Sequence[Wanted]) -> list[Sequence[Wanted]]:
-    """As few parts as may be, in order, whose sizes differ by at most one."""
+    """As few parts as may be, in order, whose sizes differ by at most one.
+
+    Of several there is an even number: two workers, or four, shall have as much to do as each
+    other, and who is there must not matter.
+    """
     count = -(-len(members) // MOST_MEMBERS)
+    count += count > 1 and count % 2
     ends = [round(i * len(members) / count) for i in range(count + 1)]
     return [members[low:high] for low, high in pairwise(ends)]

@@ -6,6 +6,7 @@ done again by another; one that has killed several is handed back as such (`crew
 """
 
 import logging
+import multiprocessing
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ TOPIC = "recursive-lth"
 ENVIRONMENT = {"OMP_NUM_THREADS": "1"}  # Dask's own has memory given back at every step
 SECONDS_BETWEEN = 0.5
 SECONDS_TO_ANSWER = 10
+FORKED = "forkserver"
+IMPORTED = ("distributed", "torchvision.datasets", "recursive_lth.running.workers")
 ADDRESSES = ("tcp://", "tls://", "ucx://")
 
 
@@ -46,6 +49,7 @@ def crew_of(workers: str) -> Iterator[Crew]:
         "distributed.scheduler.allowed-failures": MOST_KILLED,
         "distributed.admin.large-graph-warning-threshold": "1GiB",
         "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
+        "distributed.worker.multiprocessing-method": _method(),
         "distributed.worker.profile.enabled": False,
         "distributed.worker.memory.terminate": False,
         "distributed.worker.memory.pause": False,
@@ -90,6 +94,22 @@ def _local(workers: int) -> Any:
     raise InputError(f"{workers} workers cannot be started ({reason}): use fewer --workers")
 
 
+def _method() -> str:
+    """How processes are started: as copies of one that has imported, once, what all of them need.
+
+    Where the system cannot, each imports for itself, which takes seconds.
+    """
+    if FORKED not in multiprocessing.get_all_start_methods():
+        return "spawn"
+    import dask
+    from distributed.utils import get_mp_context
+
+    with dask.config.set({"distributed.worker.multiprocessing-method": FORKED}):
+        get_mp_context()  # has imports of its own in mind, but only the first time
+    multiprocessing.get_context(FORKED).set_forkserver_preload(list(IMPORTED))
+    return FORKED
+
+
 class _Dask:
     """A crew of Dask workers; what cannot travel is done here meanwhile."""
 
@@ -99,10 +119,13 @@ class _Dask:
         client.subscribe_topic(TOPIC, lambda event: self._news.append(event[1]))
 
     def __call__(self, some: Sequence[Company], done: Done, ended: Ended) -> None:
-        """Hand out what can travel, do the rest here, and take what comes back."""
+        """Hand out what can travel, do the rest here, and take what comes back.
+
+        The most work goes first, so that none is left alone with it at the end.
+        """
         away, rest = dict[Any, Company](), list[Company]()
         try:
-            for company in some:
+            for company in sorted(some, key=lambda company: -company.work):
                 if all(one.is_portable for one in company.members):
                     away[self._client.submit(_travel, errand_of(company), pure=False)] = company
                 else:

@@ -1,7 +1,9 @@
 """Cuts: which candidates go on from a rung. Functions of one signature, one dict.
 
-Cutting on several objectives at once goes by fronts (Deb et al. 2002, section III.A): the
-candidates that none beats come first, then those that none but these beat, and so on.
+With several objectives a median is that of fronts (Deb et al. 2002, section III.A): the candidates
+that none beats come first, then those that none but these beat, and so on. Who goes on by number
+is who leads in what the choice at the end will go by: fronts would keep places for small growths
+that gain little and are never chosen.
 """
 
 import math
@@ -20,8 +22,8 @@ class Rung:
 
     `merits` are those of its living candidates there, without not growing; `others` those of all
     that were at this rung before, and of not growing. `worth` is what the choice at the end will go
-    by among those that nobody beats. `gains` are each living one's at the rungs so
-    far, reached at the numbers of `steps`, of `whole` in all.
+    by; of growths that gain, who has most of it is on the front. `gains` are each living one's at
+    the rungs so far, reached at the numbers of `steps`, of `whole` in all.
     """
 
     merits: Mapping[int, Merits]
@@ -44,7 +46,7 @@ def none(rung: Rung) -> frozenset[int]:
 def halving(rung: Rung) -> frozenset[int]:
     """The best `keep` of the cohort, rounded up (Jamieson & Talwalkar 2016, arXiv 1502.07943)."""
     most = math.ceil(rung.keep * len(rung.merits) - 1e-9)
-    return frozenset(ranked(rung.merits, rung.worth)[:most])
+    return frozenset(ranked(rung.worth)[:most])
 
 
 def at_median(rung: Rung) -> frozenset[int]:
@@ -77,11 +79,9 @@ def curve(rung: Rung) -> frozenset[int]:
     return frozenset(n for n, gain in drawn.items() if gain >= middle)
 
 
-def ranked(merits: Mapping[int, Merits], worth: Mapping[int, float]) -> list[int]:
-    """Numbers from best to worst: by front, then by worth, then by number."""
-    numbers = list(merits)
-    fronts = dict(zip(numbers, _ranks([merits[n] for n in numbers]), strict=True))
-    return sorted(numbers, key=lambda n: (fronts[n], -worth[n], n))
+def ranked(worth: Mapping[int, float]) -> list[int]:
+    """Numbers from best to worst: by worth, then by number."""
+    return sorted(worth, key=lambda n: (-worth[n], n))
 
 
 def _ranks(merits: Sequence[Merits]) -> list[int]:
