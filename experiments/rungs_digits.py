@@ -35,6 +35,8 @@ from recursive_lth.statistics import average
 
 SETTINGS = (
     "growth.policy=random",
+    "training.schedule=constant",
+    "training.learning_rate=1e-3",
     'growth.objectives=["gain","multiply_adds"]',
     "growth.judge_epochs=30",
     "growth.spacing=0.4",
@@ -75,16 +77,17 @@ def search(experiment: Experiment, folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--first", type=int, default=20, help="the first seed")
+    parser.add_argument("--seeds", type=int, default=40)
+    parser.add_argument("--first", type=int, default=40, help="the first seed")
     parser.add_argument("--candidates", type=int, default=12)
     parser.add_argument("--rungs", type=int, default=3)
-    parser.add_argument("--keep", type=float, default=0.4)
+    parser.add_argument("--keep", type=float, default=0.41)
+    parser.add_argument("--cuts", nargs="+", choices=CUTS, default=["none", "halving"])
     arguments = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(arguments.first, arguments.first + arguments.seeds):
-            found = {cut: search(experiment_of(seed, cut, arguments), Path(folder)) for cut in CUTS}
+            found = {cut: search(experiment_of(seed, cut, arguments), Path(folder)) for cut in arguments.cuts}
             whole = found["none"]
             for cut, row in found.items():
                 same, saved = row["chosen"] == whole["chosen"], whole["cost"] / row["cost"]
@@ -92,7 +95,7 @@ def main() -> None:
             print(seed, {c: (r["chosen"], round(whole["cost"] / r["cost"], 2))
                          for c, r in found.items()}, flush=True)  # fmt: skip
     lines = ["| cut | same choice | times fewer multiply-adds |", "|---|---|---|"]
-    for cut in CUTS:
+    for cut in arguments.cuts:
         some = [row for row in rows if row["cut"] == cut]
         saved = average(row["saved"] for row in some)
         count = sum(row["same"] for row in some)
