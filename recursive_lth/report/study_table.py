@@ -170,6 +170,7 @@ def _write_cost(about: Row) -> str:
     if about.get("cost"):
         return str(about["cost"])
     told = [f"{about[key]:.2g} {key}" for key in ("passes", "epochs") if about.get(key)]
+    told += ["the parent's training"] if about.get("trains_parent") else []
     return ", ".join(told) or UNKNOWN
 
 

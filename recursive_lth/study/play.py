@@ -13,6 +13,7 @@ from recursive_lth.config import Data, StudyExperiment, Training
 from recursive_lth.errors import InputError
 from recursive_lth.growth.compound import grow_any
 from recursive_lth.growth.fresh import fresh
+from recursive_lth.growth.grow import Sprout
 from recursive_lth.growth.optimizer import INHERIT
 from recursive_lth.pruning.cut import cut
 from recursive_lth.pruning.rewind import rewind
@@ -68,7 +69,8 @@ class Ground:
 class Trained:
     """One training of an arm: the ticket before and after, its curve, and what was spent on it.
 
-    `kept` holds weights in the middle, by step. The curve begins at step 0.
+    `kept` holds weights in the middle, by step. The curve begins at step 0. `grown` is there where
+    the network had just grown.
     """
 
     number: int
@@ -84,6 +86,7 @@ class Trained:
     spent_before: int
     spent: int
     is_diverged: bool = False
+    grown: "Grown | None" = None
 
 
 @dataclass(frozen=True)
@@ -96,10 +99,19 @@ class Stand:
     counts: Mapping[str, int] = field(default_factory=dict)  # of moves so far, by verb
     generation: int = 0
     trainings: tuple[Trained, ...] = ()
+    grown: "Grown | None" = None  # where all that was done since the last training is to grow
 
     def number(self, verb: str) -> int:
         """How many moves of a verb there were before."""
         return self.counts.get(verb, 0)
+
+
+@dataclass(frozen=True)
+class Grown:
+    """What a network has just grown from: the arm as it stood before, and each growth since."""
+
+    parent: Stand
+    sprouts: tuple[Sprout, ...]
 
 
 Learn = Callable[[Ground, Stand, Train], Stand]  # one training, real or pretended
@@ -123,7 +135,8 @@ def play(ground: Ground, arm: Arm, learn: Learn, like: Mapping[str, Ticket]) -> 
         except InputError as error:
             raise InputError(f"move {text!r}: {error}") from None
         verb = type(move).__name__
-        stand = replace(stand, counts={**stand.counts, verb: stand.number(verb) + 1})
+        grown = stand.grown if isinstance(move, Grow | Remember) else None
+        stand = replace(stand, counts={**stand.counts, verb: stand.number(verb) + 1}, grown=grown)
     return stand
 
 
@@ -205,6 +218,7 @@ def _pruned(ground: Ground, stand: Stand, move: Prune, generator: torch.Generato
 
 
 def _grown(ground: Ground, stand: Stand, move: Grow, generator: torch.Generator) -> Stand:
+    grown = stand.grown or Grown(stand, ())
     sprout = grow_any(
         stand.ticket,
         move.step,
@@ -219,6 +233,7 @@ def _grown(ground: Ground, stand: Stand, move: Grow, generator: torch.Generator)
         state=INHERIT["carry"](stand.state, sprout, 0) if stand.state else {},
         spent=stand.spent + sprout.multiply_adds,
         generation=stand.generation + 1,
+        grown=replace(grown, sprouts=(*grown.sprouts, sprout)),
     )
 
 
@@ -231,5 +246,5 @@ def pretend(ground: Ground, stand: Stand, move: Train) -> Stand:
     spent = stand.spent + steps * cost_of_step(bench, ticket)
     number = len(stand.trainings)
     done = Trained(number, move, recipe, data, ticket, ticket, (), steps, {}, None, stand.spent,
-                   spent)  # fmt: skip
+                   spent, grown=stand.grown)  # fmt: skip
     return replace(stand, spent=spent, trainings=(*stand.trainings, done))

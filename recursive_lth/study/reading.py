@@ -14,10 +14,10 @@ from recursive_lth.config import Data
 from recursive_lth.running.fit import Fitted
 from recursive_lth.running.job import Job
 from recursive_lth.running.train import train
-from recursive_lth.study.learn import looks_of, stage_of
+from recursive_lth.study.learn import Learner, looks_of, stage_of
 from recursive_lth.study.panel.measure import Measure
 from recursive_lth.study.play import Ground, Trained, cost_of_step
-from recursive_lth.study.scene import Changes, Past, Scene
+from recursive_lth.study.scene import Changes, Parent, Past, Scene
 from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.samples import Split
@@ -90,7 +90,25 @@ class Reader:
             self.ground.bench.split,
             self._past(trainings[:number], done.data),
             self.ground.experiment.start.initialisation,
+            self._parent(done, step),
         )
+
+    def _parent(self, done: Trained, step: int) -> Parent | None:
+        """What it has just grown from, to be trained for as many steps as it was itself.
+
+        For all of them, and what it was after `step` is kept: of a schedule that is not the same as
+        a training of fewer. Where an arm trains so that has not grown, that training is it.
+        """
+        grown = done.grown
+        if grown is None:
+            return None
+
+        def learnt() -> Ticket | None:
+            learner = Learner(str(self.place["arm"]), keeps_state=False)
+            rival = learner(self.ground, grown.parent, done.move, steps=done.steps).trainings[-1]
+            return None if rival.is_diverged else _at(rival, step)
+
+        return Parent(grown.parent.ticket, grown.sprouts, learnt)
 
     def _past(self, earlier: Sequence[Trained], now: Data) -> tuple[Past, ...]:
         """What was learnt before of other data, each as its last training left it."""
