@@ -281,3 +281,43 @@ def test_what_diverges_has_no_values_and_decides_nothing(tmp_path: Path) -> None
         text = (tmp_path / experiment.folder_name / name).read_text("utf-8")
         assert "NaN" not in text
         assert "Infinity" not in text
+
+
+def test_a_training_that_nobody_reads_is_not_made(tmp_path: Path) -> None:
+    """With moment 0 alone: all values are those of a study that makes it, and budgets are less.
+
+    An arm is trained where a move follows, for that decides the shape of another.
+    """
+    arms = {
+        **ARMS,
+        "cut": ("train 0.5", "prune 0.5"),
+        "shape": ("begin like=cut", "remake reinit", "train 1"),
+    }
+    panel = 'study.panel=["effective_rank","new_task_accuracy","own_accuracy"]'
+    contrasts = ["x: grown > untouched in effective_rank at 0"]
+    short, long = (
+        small(panel, moments, arms=arms, contrasts=contrasts)
+        for moments in ("study.moments=[0.0]", "study.moments=[0.0,1.0]")
+    )
+    lines = run(short, tmp_path)
+    assert {line["moment"] for line in lines} == {0.0}
+    there = [{**line, "move": ""} for line in run(long, tmp_path) if line["moment"] == 0]
+    assert sorted(map(json.dumps, there)) == sorted(
+        json.dumps({**line, "move": ""}) for line in lines
+    )
+    ends = [{name: plan(study).stands[name] for name in arms} for study in (short, long)]
+    for name in arms:
+        less, more = (stands[name] for stands in ends)
+        last = more.trainings[-1]
+        is_made = name == "cut"
+        assert less.spent == (last.spent if is_made else last.spent_before)
+        assert less.trainings[-1].steps == (last.steps if is_made else 0)
+    assert plan(short).multiply_adds < plan(long).multiply_adds
+    found = in_folder(short, tmp_path, "verdicts.json")["verdicts"][0]
+    assert found["budget"] == in_folder(long, tmp_path, "verdicts.json")["verdicts"][0]["budget"]
+    made = [(row["arm"], row["training"]) for row in in_folder(short, tmp_path, "curves.jsonl")]
+    assert sorted(set(made)) == [("cut", 0), ("grown", 0), ("pruned", 0), ("untouched", 0)]
+    rows = {arm["name"]: arm for arm in in_folder(short, tmp_path, "summary.json")["arms"]}
+    assert {name: rows[name]["budget"] for name in arms} == {
+        name: ends[0][name].spent for name in arms
+    }

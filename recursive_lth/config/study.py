@@ -67,7 +67,8 @@ class Study:
 
     Replicate r has the root seed `seed + r`: its own initial weights, split and batches. `panel`
     names measures, or "default" or "all"; they are read at `moments` of a training, 0 before and 1
-    after it, of each arm's last training or of all. `looks` is how often a training looks at the
+    after it, of each arm's last training or of all. Where that is before it alone, an arm's last
+    training is not made. `looks` is how often a training looks at the
     validation data, `samples` how many of them (and of the training data) the measures take.
     `target` is the validation accuracy whose arrival `cost_to_target` tells. A contrast is a line:
     "NAME: ARM > ARM in MEASURE [at MOMENT] [of TRAINING] [within MARGIN]".

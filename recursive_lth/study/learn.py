@@ -36,7 +36,7 @@ class Learner:
         study, number = ground.experiment.study, len(stand.trainings)
         data, recipe = ground.task(move.on), move.recipe(ground.experiment.training)
         bench, ticket = ground.bench_of(data, recipe), stand.ticket
-        steps = steps or steps_of(ground, ticket, move)
+        steps = steps_of(ground, ticket, move) if steps is None else steps
         between = {round(moment * steps) for moment in study.moments} - {0, steps}
         job = Job(
             "",

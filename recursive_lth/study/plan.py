@@ -119,8 +119,8 @@ def plan_of(
 
 
 def cost_of_a_step(done: Trained) -> int:
-    """The multiply-adds of one step of a training."""
-    return (done.spent - done.spent_before) // done.steps
+    """The multiply-adds of one step of a training; 0 of one that is not made."""
+    return (done.spent - done.spent_before) // max(1, done.steps)
 
 
 def data_of(experiment: StudyExperiment) -> list[Data]:

@@ -121,15 +121,18 @@ def play(ground: Ground, arm: Arm, learn: Learn, like: Mapping[str, Ticket]) -> 
     """Where an arm of one seed ends; `like` has the final tickets of arms that others begin like.
 
     What a move draws depends on the seed and on how many of its verb came before in the arm, so
-    that arms share their draws as far as they do the same.
+    that arms share their draws as far as they do the same. An arm that ends in a training before
+    which alone something is read ends there, with a training of no steps.
     """
     first = _first(ground, arm, like)
     eldest = max((int(born.max()) for born in first.births.values()), default=0)
     stand = Stand(first, generation=eldest)
-    for move, text in zip(arm.moves, arm.texts, strict=True):
+    reads_before_alone = not any(ground.experiment.study.moments)
+    for place, (move, text) in enumerate(zip(arm.moves, arm.texts, strict=True), 1):
         try:
             if isinstance(move, Train):
-                stand = learn(ground, stand, move)
+                is_idle = reads_before_alone and place == len(arm.moves)
+                stand = (forgo if is_idle else learn)(ground, stand, move)
             elif not isinstance(move, Begin):
                 stand = _moved(ground, stand, move)
         except InputError as error:
@@ -239,10 +242,19 @@ def _grown(ground: Ground, stand: Stand, move: Grow, generator: torch.Generator)
 
 def pretend(ground: Ground, stand: Stand, move: Train) -> Stand:
     """A training that costs what it would and changes nothing: for the plan."""
+    return _unlearnt(ground, stand, move, steps_of(ground, stand.ticket, move))
+
+
+def forgo(ground: Ground, stand: Stand, move: Train) -> Stand:
+    """A training that is not made, and costs nothing: what follows it nobody reads."""
+    return _unlearnt(ground, stand, move, 0)
+
+
+def _unlearnt(ground: Ground, stand: Stand, move: Train, steps: int) -> Stand:
+    """A training of so many steps that changes nothing."""
     recipe = move.recipe(ground.experiment.training)
     data = ground.task(move.on)
     bench, ticket = ground.bench_of(data, recipe), stand.ticket
-    steps = steps_of(ground, ticket, move)
     spent = stand.spent + steps * cost_of_step(bench, ticket)
     number = len(stand.trainings)
     done = Trained(number, move, recipe, data, ticket, ticket, (), steps, {}, None, stand.spent,

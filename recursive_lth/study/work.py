@@ -150,6 +150,8 @@ class Work:
         rows = [row for row in read_lines(path, is_appended=False) if row["seed"] not in seeds]
         for (seed, name), stand in stands.items():
             for done, text in zip(stand.trainings, _texts(self.arms[name]), strict=True):
+                if not done.curve:  # not made
+                    continue
                 place = {"seed": seed, "arm": name, "training": done.number, "move": text}
                 more = {"task": done.move.on, "spent": done.spent, "is_diverged": done.is_diverged}
                 rows.append({**place, **more, "digest": stand.ticket.digest, "curve": done.curve})
