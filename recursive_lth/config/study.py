@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from recursive_lth.config.checks import within
 from recursive_lth.config.experiment import check_name, digest_of
@@ -51,14 +52,21 @@ class Task:
     def __post_init__(self) -> None:
         if not re.fullmatch(NAME, self.name):
             raise InputError(f"tasks.name must be letters, digits, _ . : + or -, got {self.name!r}")
-        self.of(Data())
+        within("tasks.draw", self.draw, 0, math.inf)
+        Data(**{**self._changes, "draw": 0})  # what it numbers may be drawn in [data]
+
+    @property
+    def _changes(self) -> dict[str, Any]:
+        """What it names of the fields of `Data`."""
+        changes = {k: v for k, v in asdict(self).items() if k != "name" and v != getattr(Task, k)}
+        return {"name" if key == "data" else key: value for key, value in changes.items()}
 
     def of(self, data: Data) -> Data:
-        """The data of a study as this task has them."""
-        changes = {k: v for k, v in asdict(self).items() if k != "name" and v != getattr(Task, k)}
-        if "data" in changes:
-            changes["name"] = changes.pop("data")
-        return Data(**{**asdict(data), **changes})
+        """The data of a study as this task has them. Raises `InputError` where they cannot be."""
+        try:
+            return Data(**{**asdict(data), **self._changes})
+        except InputError as error:
+            raise InputError(f"task {self.name}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -129,6 +137,8 @@ class StudyExperiment:
         ):
             if doubled := sorted({name for name in names if names.count(name) > 1}):
                 raise InputError(f"{what} need names of their own, {doubled[0]} is there twice")
+        for task in self.tasks:
+            task.of(self.data)
 
     @property
     def digest(self) -> str:
