@@ -51,7 +51,12 @@ def test_a_study_is_run_shown_and_kept(tmp_path: Path, capsys: pytest.CaptureFix
     assert "pruning ages" in first.stdout
     assert "undecided" in first.stdout
     assert first.stdout.splitlines()[-1].endswith("report.html")
-    assert first.stderr.count("seed 3  grown  after training 1") == 1
+    told = first.stderr.splitlines()
+    for seed in (3, 4):
+        for name in ARMS:
+            assert sum(line.startswith(f"seed {seed}  {name}  after") for line in told) == 1
+    assert len([line for line in told if line.startswith("seed")]) == 2 * 3
+    assert sum("reading the panel" in line for line in told) == 1
     (folder,) = (tmp_path / "here").glob("small-*")
     for line in first.stdout.splitlines()[-2:]:
         assert (tmp_path / line.split()[1]).is_file()

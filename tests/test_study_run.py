@@ -321,3 +321,33 @@ def test_a_training_that_nobody_reads_is_not_made(tmp_path: Path) -> None:
     assert {name: rows[name]["budget"] for name in arms} == {
         name: ends[0][name].spent for name in arms
     }
+
+
+@pytest.mark.parametrize(
+    "panel",
+    [
+        ["hessian_trace", "largest_eigenvalue", "val_loss"],
+        ["random_label_fit", "random_label_loss_against_fresh", "new_task_accuracy", "plasticity"],
+        ["barrier_to_parent", "instability", "further_accuracy"],
+    ],
+)
+def test_the_bar_has_room_for_the_panel(panel: list[str], tmp_path: Path) -> None:
+    """It rises while measures are read, and is full at the end and not before.
+
+    Sparse networks take more steps for the same cost, and random labels are of few samples. All
+    readings are counted, and told with what is being read.
+    """
+    arms = {"cut": ("train 0.5", "prune 0.2", "grow widen", "train 0.5")}
+    experiment = small(f"study.panel={json.dumps(panel)}", "study.seeds=3", arms=arms)
+    told: list[StudyProgress] = []
+    run(experiment, tmp_path, watch=told.append)
+    reading = [place for place in told if place.phase == "panel"]
+    assert reading[0].done < 0.8
+    assert [place.done for place in reading] == sorted(place.done for place in reading)
+    before = [place.done for place in reading if place.read < 5]
+    assert before[-1] < 1
+    assert reading[-1].done == pytest.approx(1, abs=0.08)  # 30 samples do not fill three batches
+    assert (reading[-1].read, reading[-1].readings) == (6, 6)
+    assert {(place.seed, place.arm, place.training) for place in reading[1:]} == {
+        (seed, "cut", 1) for seed in (3, 4, 5)
+    }

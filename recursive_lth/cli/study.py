@@ -106,7 +106,8 @@ def study(
             workers=workers,
             watch=watch,
         ):
-            say(_found(line))
+            if _ends_arm(line, chosen):
+                say(_found(line))
     record = read_study(api.run_folder(chosen, out))
     if json:
         screen.print_json(study_as_json(record))
@@ -162,8 +163,14 @@ def _find_run(subject: str, out: Path) -> Path:
         ) from None
 
 
+def _ends_arm(line: dict[str, Any], experiment: StudyExperiment) -> bool:
+    """True iff it is the last line of its arm and seed."""
+    last = line["trainings"] - 1, experiment.study.moments[-1]
+    return (line["training"], line["moment"]) == last
+
+
 def _found(line: dict[str, Any]) -> str:
-    """One line about a moment that was read."""
+    """One line about an arm of a seed that was read to its end."""
     when = {0: "before", 1: "after"}.get(line["moment"], f"at {line['moment']:g} of")
     seen = "  diverged" if line["is_diverged"] else ""
     return (

@@ -17,7 +17,8 @@ from recursive_lth.running.start import build
 from recursive_lth.running.supply import Supply
 from recursive_lth.study.arms import Arm
 from recursive_lth.study.panel.measure import Measure
-from recursive_lth.study.play import Ground, Stand, Trained, cost_of_step, play, pretend
+from recursive_lth.study.play import Ground, Stand, Trained, play, pretend
+from recursive_lth.study.reading_cost import reading_cost
 from recursive_lth.training.loop import steps_in
 from recursive_lth.training.samples import Split
 
@@ -36,7 +37,7 @@ class Plan:
     epoch_cost: int
     stands: Mapping[str, Stand]
     seeds: int
-    epochs: float  # passes through the data, of all seeds, arms and probes
+    epochs: float  # passes through the data, of all seeds, arms and measures
     multiply_adds: int  # likewise
     probing: int  # of these, what the panel's probes train
     bytes_of_a_seed: int
@@ -102,7 +103,7 @@ def plan_of(
         for done in stand.trainings
     }
     a_sample = training_cost(cost(architecture).multiply_adds, 1)
-    probing = _probing(ground, panel, stands, a_sample)
+    reading = reading_cost(ground, panel, stands, a_sample)
     spent = sum(done.spent - done.spent_before for done in single.values())
     epochs = sum(_epochs(ground, done) for done in single.values())
     return Plan(
@@ -110,9 +111,9 @@ def plan_of(
         epoch_cost,
         stands,
         experiment.study.seeds,
-        experiment.study.seeds * (epochs + probing / epoch_cost),
-        experiment.study.seeds * (spent + probing),
-        experiment.study.seeds * probing,
+        experiment.study.seeds * (epochs + reading.epochs),
+        experiment.study.seeds * (spent + reading.multiply_adds),
+        experiment.study.seeds * reading.multiply_adds,
         _bytes(experiment, panel, supply),
         {data: _counts(supply.split(data, experiment.seed), own) for data in data_of(experiment)},
     )
@@ -159,35 +160,6 @@ def _what(done: Trained) -> tuple[Any, ...]:
 def _epochs(ground: Ground, done: Trained) -> float:
     bench = ground.bench_of(done.data, done.recipe)
     return done.steps / bench.per_epoch(done.recipe)
-
-
-def _probing(
-    ground: Ground, panel: Mapping[str, Measure], stands: Mapping[str, Stand], a_sample: int
-) -> int:
-    """About what the probes of one seed train for: they ask for multiply-adds, not steps.
-
-    Measures that want one training share it; arms that do are not known before they have run.
-    Parents are trained once for all moments.
-    """
-    study, total = ground.experiment.study, 0.0
-    for done in (done for stand in stands.values() for done in _read(ground, stand)):
-        measures = [
-            m for m in panel.values() if m.is_training and (done.grown or not m.trains_parent)
-        ]
-        taken = [[m for m in measures if m.is_taken_at(moment)] for moment in study.moments]
-        for probes in taken:
-            trained = {name: epochs for probe in probes for name, epochs in probe.trains.items()}
-            total += sum(trained.values()) * ground.epoch_cost
-            total += sum(probe.passes for probe in probes) * study.samples * a_sample
-        if done.grown and any(probe.trains_parent for probes in taken for probe in probes):
-            bench = ground.bench_of(done.data, done.recipe)
-            total += done.steps * cost_of_step(bench, done.grown.parent.ticket)
-    return round(total)
-
-
-def _read(ground: Ground, stand: Stand) -> tuple[Trained, ...]:
-    """The trainings of an arm that are read."""
-    return stand.trainings[-1 if ground.experiment.study.readings == "last" else 0 :]
 
 
 def _bytes(experiment: StudyExperiment, panel: Mapping[str, Measure], supply: Supply) -> int:

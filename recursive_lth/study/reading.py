@@ -17,6 +17,7 @@ from recursive_lth.running.train import train
 from recursive_lth.study.learn import Learner, looks_of, stage_of
 from recursive_lth.study.panel.measure import Measure
 from recursive_lth.study.play import Ground, Trained, cost_of_step
+from recursive_lth.study.reading_cost import epochs_of_looking
 from recursive_lth.study.scene import Changes, Parent, Past, Scene
 from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.ticket import Ticket
@@ -42,11 +43,13 @@ class Reader:
             if key in self.known:
                 yield self.known[key]
                 continue
+            self._tell(done)
             scene = self._scene(trainings, number, moment)
             taken = {n: m for n, m in self.panel.items() if m.is_taken_at(moment)}
             is_lost = _is_lost(trainings, number, moment)
             values = {n: None if is_lost else m.read(scene) for n, m in taken.items()}
             ticket = scene.ticket
+            self.ground.bench.meter.trained(epochs_of_looking(self.ground, taken.values()))
             yield {
                 **self.place,
                 "training": done.number,
@@ -64,6 +67,17 @@ class Reader:
                 "is_diverged": is_lost,
                 "values": values,
             }
+
+    def _tell(self, done: Trained) -> None:
+        """Tell the watcher which training is about to be read."""
+        size = done.before.cost.remaining_weights, done.before.architecture.depth
+        self.ground.bench.meter.tell(
+            **self.place,
+            training=done.number,
+            val_accuracy=None,
+            remaining_weights=size[0],
+            depth=size[1],
+        )
 
     def _scene(self, trainings: Sequence[Trained], number: int, moment: float) -> Scene:
         done = trainings[number]

@@ -44,6 +44,11 @@ class Measure:
         """True iff it trains anything."""
         return self.kind == "probe" or self.trains_parent
 
+    @property
+    def fits_few(self) -> bool:
+        """True iff it trains on no more than the study's samples; its passes are that training."""
+        return self.kind == "probe" and not self.trains
+
     def is_taken_at(self, moment: float) -> bool:
         """True iff it has something to say at a moment of a training."""
         if self.kind == "curve":
