@@ -17,6 +17,7 @@ from recursive_lth.growth.grow import Sprout
 from recursive_lth.growth.optimizer import INHERIT
 from recursive_lth.pruning.cut import cut
 from recursive_lth.pruning.rewind import rewind
+from recursive_lth.pruning.scores import scoring_cost
 from recursive_lth.running.evidence import few, gather
 from recursive_lth.running.job import Bench, Kept
 from recursive_lth.running.start import brings_weights, first_ticket
@@ -217,7 +218,14 @@ def _pruned(ground: Ground, stand: Stand, move: Prune, generator: torch.Generato
         if remaining(masks) < sum(round(move.density * mask.numel()) for mask in masks.values()):
             raise InputError("every layer has fewer weights already: lower the density")
         return stand
-    return replace(stand, ticket=found.ticket, state=found.moved(stand.state))
+    is_scored = remaining(found.ticket.masks) < remaining(stand.ticket.masks)
+    scored = scoring_cost(stand.ticket, move.pruning, evidence) if is_scored else 0
+    return replace(
+        stand,
+        ticket=found.ticket,
+        state=found.moved(stand.state),
+        spent=stand.spent + scored,
+    )
 
 
 def _grown(ground: Ground, stand: Stand, move: Grow, generator: torch.Generator) -> Stand:
