@@ -12,6 +12,7 @@ from recursive_lth.errors import InputError
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,31}"
 READINGS = ("last", "all")
+ALONG = "generation-"  # how arms begin that are the generations of one run
 
 
 @dataclass(frozen=True)
@@ -149,3 +150,18 @@ class StudyExperiment:
     def folder_name(self) -> str:
         """The name of its run's folder."""
         return f"{self.name}-{self.digest[:12]}"
+
+
+def arm_of_generation(number: int) -> str:
+    """The arm of a run's generation, in a study along its lineage."""
+    return f"{ALONG}{number:03d}"
+
+
+def generation_of_arm(name: str) -> int | None:
+    """The generation that an arm is of; None of one that somebody has named.
+
+    >>> generation_of_arm(arm_of_generation(7)), generation_of_arm("grown")
+    (7, None)
+    """
+    number = name.removeprefix(ALONG)
+    return int(number) if number != name and number.isdecimal() else None

@@ -8,14 +8,22 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from recursive_lth.config import Data, Experiment, Start, Study, StudyArm, StudyExperiment, Training
+from recursive_lth.config import (
+    Data,
+    Experiment,
+    Start,
+    Study,
+    StudyArm,
+    StudyExperiment,
+    Training,
+    arm_of_generation,
+)
 from recursive_lth.config_file import any_experiment_from, arms_of, read_toml
 from recursive_lth.errors import InputError
 from recursive_lth.running.run_folder import RunFolder
 from recursive_lth.study.moves import KEYED
 from recursive_lth.ticket.ticket import load_ticket
 
-ALONG = "generation-{:03d}"  # the arm of a generation
 LENGTH = 0.5  # of the training that shows how each still learns, in epochs of the start network
 
 
@@ -35,7 +43,8 @@ def study_of_run(folder: Path, *, length: float = LENGTH) -> StudyExperiment:
     if not lines:
         raise InputError(f"{folder} has no ticket yet: let `grow` find one first")
     arms = [
-        _arm(ALONG.format(line["generation"]), run.ticket(line["digest"]), length) for line in lines
+        _arm(arm_of_generation(line["generation"]), run.ticket(line["digest"]), length)
+        for line in lines
     ]
     return _study(f"along_{experiment.name}", experiment.data, experiment.start,
                   experiment.training, experiment.seed, arms)  # fmt: skip
