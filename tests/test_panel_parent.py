@@ -13,13 +13,16 @@ from torch import Tensor
 
 from recursive_lth.architecture.cost import training_cost
 from recursive_lth.config import Study, Task
+from recursive_lth.errors import InputError
 from recursive_lth.running.crew import Crew
 from recursive_lth.running.fit import Fitted
+from recursive_lth.running.supply import Supply
 from recursive_lth.running.train import fit_and_store
 from recursive_lth.running.wanted import Wanted
 from recursive_lth.study.panel.catalogue import PANEL, panel_of
 from recursive_lth.study.panel.drift import barrier_from_start
 from recursive_lth.study.panel.rivals import barrier_from, barrier_to_parent
+from recursive_lth.study.run import planned
 from recursive_lth.study.scene import Scene
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.evaluate import evaluate
@@ -107,6 +110,24 @@ def test_it_says_nothing_where_the_network_has_not_just_grown(
     here = last_scene(moves, tmp_path)
     assert here.parent is None
     assert barrier_to_parent(here) is None
+
+
+def test_a_contrast_with_what_has_not_grown_is_refused() -> None:
+    """Before anything is trained; of two that have grown it may run."""
+    arms = {
+        "plain": ("train 1", "train 0.5"),
+        "deep": ("train 1", "grow deepen", "train 0.5"),
+        "wide": ("train 1", "grow widen", "train 0.5"),
+    }
+    panel = f'study.panel=["{NAME}"]'
+    plain, wide = (
+        small(panel, arms=arms, contrasts=[f"x: deep > {other} in {NAME}"])
+        for other in ("plain", "wide")
+    )
+    supply = Supply(None, torch.device("cpu"))
+    with pytest.raises(InputError, match="says nothing of 'plain', which has not just grown"):
+        planned(plain, supply)
+    assert planned(wide, supply).probing > 0
 
 
 def test_a_parent_that_diverges_says_nothing(tmp_path: Path) -> None:

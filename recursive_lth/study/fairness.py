@@ -53,6 +53,7 @@ def check_contrasts(
                 f"contrast {contrast.name!r}: {contrast.measure} says nothing at moment "
                 f"{contrast.moment:g}: compare it after a training, at 1"
             )
+        _check_grown(contrast, panel[contrast.measure], plan)
         one, other = as_compared(contrast, arms)
         if one.moves == other.moves:
             raise InputError(
@@ -79,6 +80,16 @@ def _check_tasks_used(experiment: StudyExperiment, arms: Mapping[str, Arm]) -> N
             raise InputError(
                 f"task {task.name}: no arm trains on it: write on={task.name} behind a `train`, or "
                 "leave it out"
+            )
+
+
+def _check_grown(contrast: Contrast, measure: Measure, plan: Plan) -> None:
+    """Raise `InputError` where a parent is asked for of a network that has not just grown."""
+    for arm in (contrast.arm, contrast.rival):
+        if measure.trains_parent and not plan.stands[arm].trainings[contrast.training].grown:
+            raise InputError(
+                f"contrast {contrast.name!r}: {contrast.measure} says nothing of {arm!r}, which "
+                "has not just grown: compare trainings right behind a `grow`"
             )
 
 
