@@ -213,17 +213,13 @@ def test_a_study_goes_through_toml_and_back() -> None:
         ({"arms": [{"name": "a b", "moves": ["train 1"]}]}, "arms.name must be"),
         ({"arms": [{"name": "a", "moves": ["train 1"]}] * 2}, "a is there twice"),
         ({"tasks": [{"name": "t"}] * 2}, "t is there twice"),
-        ({"tasks": [{"name": "t", "pixels": "blurred", "draw": 2}]},
-         "task t: data.draw=2 numbers a draw, but nothing here is drawn: leave it out"),
         ({"tasks": [{"name": "t", "draw": -1}]}, "tasks.draw must be"),
-        ({"tasks": [{"name": "t", "labels": "random"}], "data": {"label_noise": 0.1}},
-         "task t: data.label_noise spoils true labels"),
         ({"study": {"moments": [1.0, 0.0]}}, "study.moments must rise"),
         ({"study": {"readings": "first"}}, "study.readings must be last or all"),
         ({"study": {"target": 0.0}}, "study.target must be"),
         ({"command": "prune"}, "experiment of `recursive-lth prune`"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_in_the_file_is_told(changes: dict[str, object], why: str) -> None:
     with pytest.raises(InputError) as found:
         study_experiment_from({**SMALL, "arms": [{"name": "a", "moves": ["train 1"]}], **changes})

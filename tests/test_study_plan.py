@@ -208,6 +208,22 @@ def test_a_ticket_of_other_data_is_refused(tmp_path: Any) -> None:
         plan(small(arms={"odd": (f"begin {saved}", "train 1")}))
 
 
+@pytest.mark.parametrize(
+    ("task", "settings", "why"),
+    [
+        ({"pixels": "blurred", "draw": 2}, (),
+         "data.draw=2 numbers a draw, but nothing here is drawn: leave it out"),
+        ({"labels": "random"}, ("data.label_noise=0.1",),
+         "data.label_noise spoils true labels"),
+    ],
+)  # fmt: skip
+def test_a_task_that_the_data_do_not_admit_is_refused(
+    task: Mapping[str, Any], settings: Sequence[str], why: str
+) -> None:
+    with pytest.raises(InputError, match=f"task odd: {why}"):
+        plan(small(*settings, tasks=({"name": "odd", **task},)))
+
+
 def test_a_task_that_the_network_cannot_read_is_refused() -> None:
     with pytest.raises(InputError, match=r"task big: its samples are .*the study's"):
         plan(small(tasks=({"name": "big", "resize": 12},)))

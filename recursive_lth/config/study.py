@@ -138,8 +138,6 @@ class StudyExperiment:
         ):
             if doubled := sorted({name for name in names if names.count(name) > 1}):
                 raise InputError(f"{what} need names of their own, {doubled[0]} is there twice")
-        for task in self.tasks:
-            task.of(self.data)
 
     @property
     def digest(self) -> str:
