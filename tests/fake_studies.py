@@ -195,6 +195,7 @@ def summary(readings: int) -> dict[str, Any]:
     """`summary.json`."""
     return {
         "name": "juvenile_factors", "digest": "0" * 64, "readings": readings, "measures": MEASURES,
-        "cost": {"training_multiply_adds": 10**10, "seconds": {"training": 99.0, "total": 120.0}},
+        "cost": {"multiply_adds": 10**10, "probing_multiply_adds": 2 * 10**9,
+                 "seconds": {"training": 99.0, "total": 120.0}},
         "versions": {"python": "3.11"}, "machine": {"cores": 2},
     }  # fmt: skip

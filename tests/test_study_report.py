@@ -242,6 +242,14 @@ def test_measures_tell_what_they_cost(tmp_path: Path) -> None:
     assert costs["test accuracy"] == "–"
 
 
+def test_the_page_tells_what_the_study_took(tmp_path: Path) -> None:
+    """What `summary.json` of a study has: planned multiply-adds and the seconds."""
+    page = render_study(read_study(write_study(tmp_path / "run")))
+    told = dict(re.findall(r"<dt>([^<]*)</dt>\s*<dd>([^<]*)</dd>", page))
+    assert told["training, planned"] == "10.0 G multiply-adds"
+    assert told["of this by measures"] == "2.00 G multiply-adds"
+
+
 def test_a_lineage_tells_where_seeds_have_no_value(tmp_path: Path) -> None:
     """What some seeds never reach must not read as if all had: the mean is that of the others."""
     folder = write_lineage_study(tmp_path / "run", generations=2, seeds=3)
