@@ -29,8 +29,8 @@ from recursive_lth.tuning import run as tuning
 def grow(
     experiment: Experiment,
     *,
-    data_dir: Path | None = None,
-    out: Path = Path("runs"),
+    data_dir: Path | str | None = None,
+    out: Path | str = Path("runs"),
     device: str = "auto",
     resume: Literal["auto", "never", "must"] = "auto",
     workers: str = "1",
@@ -51,8 +51,8 @@ def grow(
     experiment = with_policy(experiment, policy)
     yield from run.grow(
         experiment,
-        data_dir=data_dir,
-        out=out,
+        data_dir=_path(data_dir),
+        out=Path(out),
         device=device,
         resume=resume,
         workers=workers,
@@ -65,8 +65,8 @@ def grow(
 def prune(
     experiment: TicketExperiment,
     *,
-    data_dir: Path | None = None,
-    out: Path = Path("runs"),
+    data_dir: Path | str | None = None,
+    out: Path | str = Path("runs"),
     device: str = "auto",
     resume: Literal["auto", "never", "must"] = "auto",
     workers: str = "1",
@@ -78,8 +78,8 @@ def prune(
     """
     yield from tickets.prune(
         experiment,
-        data_dir=data_dir,
-        out=out,
+        data_dir=_path(data_dir),
+        out=Path(out),
         device=device,
         resume=resume,
         workers=workers,
@@ -91,8 +91,8 @@ def prune(
 def run_study(
     experiment: StudyExperiment,
     *,
-    data_dir: Path | None = None,
-    out: Path = Path("runs"),
+    data_dir: Path | str | None = None,
+    out: Path | str = Path("runs"),
     device: str = "auto",
     resume: Literal["auto", "never", "must"] = "auto",
     workers: str = "1",
@@ -105,8 +105,8 @@ def run_study(
     """
     yield from studies.study(
         experiment,
-        data_dir=data_dir,
-        out=out,
+        data_dir=_path(data_dir),
+        out=Path(out),
         device=device,
         resume=resume,
         workers=workers,
@@ -118,8 +118,8 @@ def run_study(
 def tune(
     experiment: TuningExperiment,
     *,
-    data_dir: Path | None = None,
-    out: Path = Path("runs"),
+    data_dir: Path | str | None = None,
+    out: Path | str = Path("runs"),
     device: str = "auto",
     workers: int = 1,
     storage: str | None = None,
@@ -134,8 +134,8 @@ def tune(
     """
     yield from tuning.tune(
         experiment,
-        data_dir=data_dir,
-        out=out,
+        data_dir=_path(data_dir),
+        out=Path(out),
         device=device,
         workers=workers,
         storage=storage,
@@ -147,16 +147,22 @@ def tune(
 
 
 def work(
-    folder: Path,
+    folder: Path | str,
     *,
     storage: str | None = None,
-    data_dir: Path | None = None,
+    data_dir: Path | str | None = None,
     device: str = "auto",
     watch: Watch | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The rows of the trials that end while this process joins the tuning of a folder."""
-    yield from tuning.work(folder, storage=storage, data_dir=data_dir, device=device, watch=watch)
-    _report(folder, write_tuning_report)
+    yield from tuning.work(
+        Path(folder), storage=storage, data_dir=_path(data_dir), device=device, watch=watch
+    )
+    _report(Path(folder), write_tuning_report)
+
+
+def _path(given: Path | str | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 def _report(folder: Path, write: Callable[[Path], object]) -> None:
@@ -168,13 +174,13 @@ def _report(folder: Path, write: Callable[[Path], object]) -> None:
 
 def run_folder(
     experiment: AnyExperiment | TuningExperiment,
-    out: Path = Path("runs"),
+    out: Path | str = Path("runs"),
     *,
     policy: Policy | None = None,
 ) -> Path:
     """The folder that this experiment's run has, there or not; `policy` as given to `grow`."""
     if isinstance(experiment, TuningExperiment):
-        return out / experiment.folder_name
+        return Path(out) / experiment.folder_name
     if isinstance(experiment, Experiment):
         experiment = with_policy(experiment, policy)
-    return run_folder_in(experiment, out).path
+    return run_folder_in(experiment, Path(out)).path

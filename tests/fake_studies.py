@@ -13,18 +13,18 @@ from recursive_lth.files import write_json, write_lines
 from recursive_lth.statistics import holm, interval, p_above, sign_flip
 
 UNIT = 1e8  # multiply-adds that one epoch of the start network costs
-MEASURES: dict[str, dict[str, str]] = {
-    "cost_to_target": {"unit": "multiply-adds", "better": "less", "cost": "none",
+MEASURES: dict[str, dict[str, Any]] = {
+    "cost_to_target": {"unit": "multiply-adds", "better": "less", "passes": 0.0, "epochs": 0.0,
                        "about": "Multiply-adds until the validation accuracy reaches the target."},
-    "test_accuracy": {"unit": "share", "better": "more", "cost": "one pass over the test data",
+    "test_accuracy": {"unit": "share", "better": "more", "passes": 0.0, "epochs": 0.0,
                       "about": "Accuracy on the test data, which choose nothing."},
-    "dormant_units": {"unit": "share", "better": "less", "cost": "one forward pass of samples",
+    "dormant_units": {"unit": "share", "better": "less", "passes": 1 / 3, "epochs": 0.0,
                       "about": "Units whose score is <= 0.025 of their layer (Sokar et al. 2023)."},
-    "gradient_norm": {"unit": "", "better": "", "cost": "one pass forward and backward",
+    "gradient_norm": {"unit": "", "better": "", "passes": 1.0, "epochs": 0.0,
                       "about": "Length of the gradient of the training loss."},
-    "sharpness": {"unit": "", "better": "less", "cost": "about 40 passes",
+    "sharpness": {"unit": "", "better": "less", "passes": 40.0, "epochs": 2.0,
                   "about": "Largest eigenvalue of the Hessian of the training loss."},
-    "effective_rank": {"unit": "dimensions", "better": "more", "cost": "one forward pass",
+    "effective_rank": {"unit": "dimensions", "better": "more", "passes": 1 / 3, "epochs": 0.0,
                        "about": "Entropy of the spectrum of the last features (Roy, Vetterli)."},
 }  # fmt: skip
 ONLY_AFTER = {"cost_to_target", "test_accuracy"}
@@ -62,7 +62,7 @@ def read(measure: str, arm: str, training: int, moment: float, seed: int) -> flo
     return None if arm == "untouched" else 20.0 + 3.0 * rank - 4.0 * moment + noise
 
 
-def reading(arm: str, training: int, moment: float, seed: int, **more: Any) -> dict[str, Any]:
+def reading(arm: str, training: int, moment: float, seed: int) -> dict[str, Any]:
     """A line of `readings.jsonl`."""
     values = {
         name: read(name, arm, training, moment, seed)
@@ -75,7 +75,7 @@ def reading(arm: str, training: int, moment: float, seed: int, **more: Any) -> d
         "move": "train 3", "task": "", "depth": 3, "parameters": 26_000,
         "remaining_weights": weights, "density": weights / 26_000, "multiply_adds": weights,
         "spent": 3 * UNIT * (training + moment), "steps": 300, "values": values,
-        "digest": "ab" * 32, **more,
+        "digest": "ab" * 32,
     }  # fmt: skip
 
 
@@ -182,8 +182,7 @@ def write_lineage_study(folder: Path, *, generations: int = 5, seeds: int = 1) -
     rows = []
     for seed in range(seeds):
         for generation in range(generations):
-            row = reading("lineage", 0, 1.0, seed, generation=generation)
-            del row["training"]
+            row = reading("lineage", 0, 1.0, seed) | {"arm": f"generation-{generation:03d}"}
             row["values"]["test_accuracy"] = 0.93 + 0.01 * generation + 0.002 * seed
             row["values"]["sharpness"] = 10.0 * 2**generation
             rows.append(row)
@@ -196,6 +195,7 @@ def summary(readings: int) -> dict[str, Any]:
     """`summary.json`."""
     return {
         "name": "juvenile_factors", "digest": "0" * 64, "readings": readings, "measures": MEASURES,
-        "cost": {"training_multiply_adds": 10**10, "seconds": {"training": 99.0, "total": 120.0}},
+        "cost": {"multiply_adds": 10**10, "probing_multiply_adds": 2 * 10**9,
+                 "seconds": {"training": 99.0, "total": 120.0}},
         "versions": {"python": "3.11"}, "machine": {"cores": 2},
     }  # fmt: skip

@@ -71,10 +71,12 @@ def ground_of(experiment: StudyExperiment, folder: Path) -> Ground:
     return Ground(experiment, bench_of, training_cost(cost(architecture).multiply_adds, samples))
 
 
-def scenes_of(experiment: StudyExperiment, folder: Path) -> list[Scene]:
+def scenes_of(
+    experiment: StudyExperiment, folder: Path, *, keeps_state: bool = False
+) -> list[Scene]:
     """Every scene of the arm, by training and moment, as a run reads its panel."""
     ground, (arm,) = ground_of(experiment, folder), arms_of(experiment).values()
-    trainings = play(ground, arm, Learner(arm.name, False), {}).trainings
+    trainings = play(ground, arm, Learner(arm.name, keeps_state), {}).trainings
     seen: list[Scene] = []
 
     def look(scene: Scene) -> None:

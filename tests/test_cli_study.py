@@ -17,6 +17,7 @@ from recursive_lth.cli import main
 from recursive_lth.config import StudyExperiment
 from recursive_lth.config_file import experiment_to_toml
 from recursive_lth.running.supply import Supply
+from recursive_lth.study.power import chance_found
 from recursive_lth.study.run import planned
 
 STUDIES = [name for name, (command, _) in shelf.claims().items() if command == "study"]
@@ -51,7 +52,12 @@ def test_a_study_is_run_shown_and_kept(tmp_path: Path, capsys: pytest.CaptureFix
     assert "pruning ages" in first.stdout
     assert "undecided" in first.stdout
     assert first.stdout.splitlines()[-1].endswith("report.html")
-    assert first.stderr.count("seed 3  grown  after training 1") == 1
+    told = first.stderr.splitlines()
+    for seed in (3, 4):
+        for name in ARMS:
+            assert sum(line.startswith(f"seed {seed}  {name}  after") for line in told) == 1
+    assert len([line for line in told if line.startswith("seed")]) == 2 * 3
+    assert sum("reading the panel" in line for line in told) == 1
     (folder,) = (tmp_path / "here").glob("small-*")
     for line in first.stdout.splitlines()[-2:]:
         assert (tmp_path / line.split()[1]).is_file()
@@ -83,6 +89,16 @@ def test_a_plan_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert found["experiment"]["study"]["seeds"] == found["plan"]["seeds"] == 7
     assert found["plan"]["arms"]["pruned"]["steps"] == [5, 10]
     assert found["power"]["seeds"] == 7
+    first, second = found["contrasts"]
+    assert (first["name"], first["arm"], first["rival"]) == ("pruning ages", "pruned", "untouched")
+    assert (first["direction"], second["direction"]) == ("less", "more")
+    assert first["factors"] == second["factors"] == ["structure"]
+    assert first["multiply_adds"]["arm"] == found["plan"]["arms"]["pruned"]["multiply_adds"]
+    assert (first["n"], first["smallest"]) == (7, found["power"]["smallest"])
+    assert first["power"] == chance_found(1.0, 7, 2)
+    (row,) = [line for line in text.splitlines() if line.lstrip().startswith("growth rejuvenates")]
+    for cell in ("grown > pruned", "val_accuracy at 1", "structure", f"{first['smallest']:.2f} sd"):
+        assert cell in row
     assert not list(tmp_path.glob("small-*"))
 
 

@@ -8,15 +8,18 @@ import torch
 import torch.nn.functional as F
 from strategies import exact_masks, normal_weights
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
+from recursive_lth import seeds
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.network import network
-from recursive_lth.architecture.zoo import ARCHITECTURES
+from recursive_lth.architecture.zoo import ARCHITECTURES, resnet_20
+from recursive_lth.config import Pruning
 from recursive_lth.errors import InputError
 from recursive_lth.growth.grow import seed_ticket
 from recursive_lth.pruning.evidence import Evidence
 from recursive_lth.pruning.gradient import TAYLOR_BATCH, TEMPERATURE
-from recursive_lth.pruning.scores import NEEDS_DATA, SCORES
+from recursive_lth.pruning.scores import NEEDS_DATA, SCORES, scoring_cost
 from recursive_lth.ticket.masks import apply
 from recursive_lth.ticket.morph import birth
 from recursive_lth.ticket.ticket import Ticket
@@ -213,3 +216,19 @@ def test_every_score_on_every_network(score: str, name: str, basis: str) -> None
 def test_a_score_of_samples_asks_for_them(score: str) -> None:
     with pytest.raises(InputError, match="give it training samples"):
         SCORES[score](build("mlp", (4,)), Evidence(torch.Generator()))
+
+
+@pytest.mark.parametrize("score", sorted(SCORES))
+def test_a_score_costs_what_torch_counts(score: str) -> None:
+    """Its products of matrices, but for what is not differentiated: the gradient of the input."""
+    architecture = resnet_20((3, 8, 8), 10, (8, 8, 8))
+    ticket = seed_ticket(birth(architecture), seeds.generator(0, "score"), "kaiming_normal")
+    evidence = Evidence(torch.Generator(), torch.rand(20, 3, 8, 8), torch.arange(20) % 10)
+    if score not in NEEDS_DATA:
+        evidence = Evidence(torch.Generator(), tally=ticket.weights)
+    with FlopCounterMode(display=False) as counter:
+        SCORES[score](ticket, evidence)
+    pruning = Pruning(score=score, score_rounds=1)
+    found = scoring_cost(ticket, pruning, evidence)
+    assert counter.get_total_flops() / 2 == pytest.approx(found, rel=0.03)
+    assert scoring_cost(ticket, replace(pruning, score_rounds=7), evidence) == 7 * found

@@ -15,7 +15,7 @@ from recursive_lth.study.panel.gradients import (
     gradient_to_weight,
     loss_gradient,
 )
-from recursive_lth.study.panel.parts import by_birth, by_layer, entries, learning, norm, shared
+from recursive_lth.study.panel.parts import by_birth, by_layer, entries, learning, norm
 
 
 def births_of(masks: dict[str, Tensor], seed: int) -> dict[str, Tensor]:
@@ -106,14 +106,10 @@ def test_generations_are_those_of_remaining_weights(seed: int, kept: int) -> Non
     assert set(by_layer(masks)) == {n[0] for n, m in masks.items() if bool(m.any())}
 
 
-def test_what_learns_and_what_is_shared() -> None:
-    """Statistics do not learn; what two masks share is what both keep."""
+def test_statistics_do_not_learn() -> None:
     given_case = case("resnet-8")
     names = set(learning(given_case.architecture, given_case.masks))
     assert names == {n for n in given_case.architecture.tensors if not n.endswith(STATISTICS)}
-    first = {"a": torch.tensor([True, True, False])}
-    second = {"a": torch.tensor([True, False, False])}
-    assert shared(first, second)["a"].tolist() == [True, False, False]
 
 
 def test_beside_the_weights() -> None:

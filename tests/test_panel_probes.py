@@ -97,6 +97,14 @@ def test_probes_lay_their_changes_over_spoilt_labels(tmp_path: Path) -> None:
     assert torch.equal(here.parts(NEW_LABELS).train.images, here.split.train.images)
 
 
+def test_noise_of_a_task_is_no_matter_to_a_probe(tmp_path: Path) -> None:
+    """Whose labels are permuted, which cannot be noisy as well."""
+    here = last_scene(
+        ["train 0.5 on=noisy"], tmp_path, tasks=[Task("noisy", label_noise=0.5, draw=3)]
+    )
+    assert new_task_accuracy(here) is not None
+
+
 def test_what_the_early_phase_needs_is_arms(tmp_path: Path) -> None:
     """The tasks of the module's text, each before the real one, for half an epoch."""
     tasks = [

@@ -176,8 +176,6 @@ def test_embedding_changes_nothing() -> None:
     parent = lived_in(SMALL["mlp"], 0)
     sprout = sprout_of(parent, GrowthStep("split", 0.5, 0.5))
     digests = [replace(t).digest for t in (parent, sprout.ticket)]  # a ticket keeps its own
-    one, two = (
-        embedded(parent.weights, sprout.ticket, sprout.morph, sprout.divided) for _ in range(2)
-    )
+    one, two = (embedded(parent.weights, sprout) for _ in range(2))
     assert all(torch.equal(one[n], two[n]) for n in two)
     assert [replace(t).digest for t in (parent, sprout.ticket)] == digests

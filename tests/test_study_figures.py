@@ -1,6 +1,7 @@
 """The figures of a study: what they draw is what was read, and any numbers have an axis."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from recursive_lth.files import read_lines
-from recursive_lth.report.study_curves import read_bands
+from recursive_lth.report.study_curves import draw_last, read_bands
 from recursive_lth.report.study_forest import draw_forest, sizes
 from recursive_lth.report.study_pairs import draw_contrast
 from recursive_lth.report.study_panel import draw_along, draw_strips, read_line, read_strips
@@ -156,3 +157,10 @@ def test_numbers_that_differ_by_factors_stand_on_a_scale_of_ratios(
     for mark in axes.xaxis.get_majorticklocs():
         first = mark / 10 ** math.floor(math.log10(mark) + 1e-9)
         assert min(abs(first - digit) for digit in (1, 2, 5)) < 1e-6
+
+
+def test_last_trainings_that_were_not_made_are_not_drawn(record: StudyRecord) -> None:
+    """Earlier ones would stand for them."""
+    assert draw_last(record) is not None
+    longer = [{**reading, "trainings": reading["trainings"] + 1} for reading in record.readings]
+    assert draw_last(replace(record, readings=longer)) is None

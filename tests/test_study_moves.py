@@ -1,6 +1,7 @@
 """Moves: what is read from a line, what is refused and how, and a study's way through TOML."""
 
 import tomllib
+from dataclasses import replace
 
 import pytest
 from studies import SMALL, arm, small
@@ -212,6 +213,7 @@ def test_a_study_goes_through_toml_and_back() -> None:
         ({"arms": [{"name": "a b", "moves": ["train 1"]}]}, "arms.name must be"),
         ({"arms": [{"name": "a", "moves": ["train 1"]}] * 2}, "a is there twice"),
         ({"tasks": [{"name": "t"}] * 2}, "t is there twice"),
+        ({"tasks": [{"name": "t", "draw": -1}]}, "tasks.draw must be"),
         ({"study": {"moments": [1.0, 0.0]}}, "study.moments must rise"),
         ({"study": {"readings": "first"}}, "study.readings must be last or all"),
         ({"study": {"target": 0.0}}, "study.target must be"),
@@ -230,3 +232,11 @@ def test_a_study_of_one_arm_needs_nothing_else() -> None:
     )
     assert isinstance(found, StudyExperiment)
     assert found.study.seeds == 5
+
+
+def test_a_task_may_number_what_the_study_s_own_data_draw() -> None:
+    """Another draw of the same noise."""
+    tasks = ({"name": "again", "draw": 1},)
+    experiment = small("data.label_noise=0.2", arms={"a": ["train 1 on=again"]}, tasks=tasks)
+    (task,) = experiment.tasks
+    assert task.of(experiment.data) == replace(experiment.data, draw=1)

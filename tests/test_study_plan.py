@@ -21,6 +21,8 @@ EVERY_VERB: dict[str, Sequence[str]] = {
     "cut": ("train 0.5", "prune 0.3", "rewind", "train 1", "prune 0.1 scope=per_layer", "train 1"),
     "grown": ("train 0.5", "prune 0.4", "grow deepen initialisation=identity", "train 0.5",
               "grow widen ratio=0.5 mask=parent_density", "train 0.5 state=carry"),
+    "scored": ("train 0.5", "prune 0.5 score=snip", "prune 0.5 score=grasp", "train 0.5",
+               "prune 0.3 score=grasp", "train 0.2", "prune 0.2 score=synflow", "train 0.2"),
     "gradmax": ("train 0.5", "grow widen initialisation=gradmax", "train 0.5"),
     "remade": ("train 0.5", "prune 0.5", "remember", "train 0.2", "remake shuffled_weights",
                "train 0.3", "remake small_dense", "train 0.5"),
@@ -74,6 +76,23 @@ def test_what_was_spent_is_told_step_by_step(
             assert done.curve[-1]["step"] == done.steps
             before = done.spent
         assert stand.spent == before
+
+
+def test_scores_that_run_the_network_are_paid_for(
+    every: tuple[StudyExperiment, dict[str, Stand]],
+) -> None:
+    """All 120 training samples, forward and back, thrice for GraSP; SynFlow on one, 100 times.
+
+    A cut to what is left already scores nothing.
+    """
+    first, second, third, fourth = every[1]["scored"].trainings
+    sizes = [done.before.cost.remaining_multiply_adds for done in (first, second, third, fourth)]
+    paid = [
+        after.spent_before - before.spent
+        for before, after in ((first, second), (second, third), (third, fourth))
+    ]
+    assert sizes[1] == 592
+    assert paid == [3 * 120 * 1184, 3 * 3 * 120 * 592, 3 * 100 * sizes[2]]
 
 
 def test_equal_sums_are_equal_budgets_to_half_a_step_of_each_training() -> None:
@@ -187,6 +206,22 @@ def test_a_ticket_of_other_data_is_refused(tmp_path: Any) -> None:
     saved = stand.ticket.save(tmp_path / "three.safetensors")
     with pytest.raises(InputError, match=r"arm odd: .*tells 3 classes apart; the data have"):
         plan(small(arms={"odd": (f"begin {saved}", "train 1")}))
+
+
+@pytest.mark.parametrize(
+    ("task", "settings", "why"),
+    [
+        ({"pixels": "blurred", "draw": 2}, (),
+         "data.draw=2 numbers a draw, but nothing here is drawn: leave it out"),
+        ({"labels": "random"}, ("data.label_noise=0.1",),
+         "data.label_noise spoils true labels"),
+    ],
+)  # fmt: skip
+def test_a_task_that_the_data_do_not_admit_is_refused(
+    task: Mapping[str, Any], settings: Sequence[str], why: str
+) -> None:
+    with pytest.raises(InputError, match=f"task odd: {why}"):
+        plan(small(*settings, tasks=({"name": "odd", **task},)))
 
 
 def test_a_task_that_the_network_cannot_read_is_refused() -> None:

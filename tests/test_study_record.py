@@ -73,7 +73,7 @@ def test_show_list_and_report_know_a_study_and_stay_light(
         ("summary.json", "[]", "summary.json"),
         ("verdicts.json", "{", "verdicts.json"),
         ("verdicts.json", '{"verdicts": [{"name": "one"}]}', "lacks arm"),
-        ("readings.jsonl", '{"arm": "grown"}\n', "lacks seed, moment, values"),
+        ("readings.jsonl", '{"arm": "grown"}\n', "lacks seed, training, moment, values"),
         ("curves.jsonl", '{"arm": "grown"}\n', "lacks seed, training, curve"),
     ],
 )

@@ -17,7 +17,7 @@ from recursive_lth.files import read_json, read_lines, write_json
 from recursive_lth.report.study_answer import find_study, headline_of
 from recursive_lth.report.study_page import FIGURES, render_study, write_study_report
 from recursive_lth.report.study_record import read_study
-from recursive_lth.report.study_table import lineage_panel_table, panel_table
+from recursive_lth.report.study_table import lineage_panel_table, measures_table, panel_table
 
 LABELS = {
     "forest": "standardised effects with intervals",
@@ -230,13 +230,33 @@ def test_a_verdict_without_any_value_has_a_section(tmp_path: Path) -> None:
     assert rows_of(page, "hypothesis")[1][2:7] == ["–", "–", "–", "–", "0"]
 
 
+def test_measures_tell_what_they_cost(tmp_path: Path) -> None:
+    """As `summary.json` has it: passes, epochs, and whether a parent is trained."""
+    folder = write_study(tmp_path / "run")
+    found = json.loads((folder / "summary.json").read_text("utf-8"))
+    found["measures"]["effective_rank"]["trains_parent"] = True
+    (folder / "summary.json").write_text(json.dumps(found), "utf-8")
+    costs = {row[0]: row[3] for row in measures_table(read_study(folder)).rows}
+    assert costs["sharpness"] == "40 passes, 2 epochs"
+    assert costs["effective rank"] == "0.33 passes, the parent's training"
+    assert costs["test accuracy"] == "–"
+
+
+def test_the_page_tells_what_the_study_took(tmp_path: Path) -> None:
+    """What `summary.json` of a study has: planned multiply-adds and the seconds."""
+    page = render_study(read_study(write_study(tmp_path / "run")))
+    told = dict(re.findall(r"<dt>([^<]*)</dt>\s*<dd>([^<]*)</dd>", page))
+    assert told["training, planned"] == "10.0 G multiply-adds"
+    assert told["of this by measures"] == "2.00 G multiply-adds"
+
+
 def test_a_lineage_tells_where_seeds_have_no_value(tmp_path: Path) -> None:
     """What some seeds never reach must not read as if all had: the mean is that of the others."""
     folder = write_lineage_study(tmp_path / "run", generations=2, seeds=3)
     path = folder / "readings.jsonl"
     lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     for line in lines:
-        if line["generation"] == 0 or line["seed"] != 2:
+        if line["arm"] == "generation-000" or line["seed"] != 2:
             line["values"]["sharpness"] = None
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
     rows = {row[0]: row[2:] for row in lineage_panel_table(read_study(folder)).rows}

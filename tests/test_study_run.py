@@ -19,7 +19,8 @@ from recursive_lth.study.progress import StudyProgress
 from recursive_lth.study.run import study
 from recursive_lth.ticket.ticket import load_ticket
 
-PROBED = 'study.panel=["val_accuracy","effective_rank","update_ratio","new_task_accuracy"]'
+PANEL = ("val_accuracy", "effective_rank", "update_ratio", "barrier_to_parent", "new_task_accuracy")
+PROBED = f"study.panel={json.dumps(PANEL)}"
 LIKE = {**ARMS, "shape": ("begin like=grown", "train 1")}
 WHOLE = small(PROBED, "study.moments=[0.0,0.5,1.0]", arms=LIKE, contrasts=CONTRASTS)
 
@@ -52,10 +53,11 @@ def test_a_line_for_each_moment_that_is_read(whole: tuple[Path, list[dict[str, A
         assert line["move"] == LIKE[line["arm"]][-1]
         assert not line["is_diverged"]
         at = {"effective_rank", "new_task_accuracy"}
-        at |= {"update_ratio"} if moment else set()
+        at |= {"update_ratio", "barrier_to_parent"} if moment else set()
         at |= {"val_accuracy"} if moment == 1 else set()
         assert set(line["values"]) == at
-        assert all(isinstance(value, float) for value in line["values"].values())
+        said = {name for name, value in line["values"].items() if isinstance(value, float)}
+        assert said == at - (set() if line["arm"] == "grown" else {"barrier_to_parent"})
 
 
 def test_what_a_study_leaves(whole: tuple[Path, list[dict[str, Any]]]) -> None:
@@ -85,9 +87,7 @@ def test_what_a_study_leaves(whole: tuple[Path, list[dict[str, Any]]]) -> None:
     found = in_folder(WHOLE, out, "summary.json")
     assert found["verdicts"] == {v["name"]: v["verdict"] for v in verdicts}
     assert [arm["name"] for arm in found["arms"]][-1] == "shape"
-    assert set(found["measures"]) == {
-        "val_accuracy", "effective_rank", "update_ratio", "new_task_accuracy"
-    }  # fmt: skip
+    assert set(found["measures"]) == set(PANEL)
 
 
 def test_seeds_and_arms_have_tickets_of_their_own(

@@ -12,8 +12,14 @@ from search_runs import small as small_grow
 from studies import plan, run, small
 
 from recursive_lth.config import StudyExperiment
-from recursive_lth.config_file import override, plain, study_experiment_from
+from recursive_lth.config_file import (
+    experiment_to_toml,
+    override,
+    plain,
+    study_experiment_from,
+)
 from recursive_lth.errors import DamagedFileError, InputError
+from recursive_lth.study.moves import Begin, read_move
 from recursive_lth.study.subjects import study_of_run, study_of_ticket
 from recursive_lth.ticket.ticket import load_ticket
 
@@ -42,7 +48,7 @@ def test_a_run_has_an_arm_for_each_generation(grown: Path) -> None:
     assert not found.study.contrasts
     for arm, line in zip(found.arms, lineage, strict=True):
         begin, training = arm.moves
-        assert begin == f"begin '{grown.resolve()}/tickets/{line['digest']}.safetensors'"
+        assert begin == f"begin {grown}/tickets/{line['digest']}.safetensors"
         assert training == "train 0.5"
     assert study_of_run(grown, length=2).arms[0].moves[1] == "train 2"
     assert study_experiment_from(plain(found)) == found
@@ -106,6 +112,26 @@ def test_a_ticket_outside_of_any_run_needs_its_data(grown: Path, tmp_path: Path)
     found = study_of_ticket(path, data="digits")
     assert (found.seed, found.data.name, found.study.seeds) == (0, "digits", 1)
     assert plan(found).stands["ticket"].trainings[0].steps >= 1
+
+
+@pytest.mark.parametrize("name", ["plain", "lr=0.1", "it's a ticket"])
+def test_a_ticket_stands_there_as_it_was_given(
+    name: str, grown: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its own path and no longer one, whatever there is in it."""
+    digest = rows_of(grown / "lineage.jsonl")[-1]["digest"]
+    saved = load_ticket(grown / "tickets" / f"{digest}.safetensors")
+    saved.save(tmp_path / name / "x.safetensors")
+    monkeypatch.chdir(tmp_path)
+    path = Path(name) / "x.safetensors"
+    found = study_of_ticket(path, data="digits")
+    assert found.start.architecture == str(path)
+    begin = read_move(found.arms[0].moves[0])
+    assert isinstance(begin, Begin)
+    assert Path(begin.architecture) == path
+    assert str(tmp_path) not in experiment_to_toml(found)
+    begun = plan(found).stands["ticket"].trainings[0].before
+    assert begun.cost == saved.cost
 
 
 def test_a_ticket_of_prune_has_the_data_and_seed_of_its_replicate(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from recursive_lth.config import Data
 from recursive_lth.errors import InputError
 from recursive_lth.training.datasets import Dataset, load
 from recursive_lth.training.samples import Split
-from recursive_lth.training.split import split
+from recursive_lth.training.split import drawn, split
 
 CPU = torch.device("cpu")
 PLAIN = Data("digits")
@@ -35,12 +35,12 @@ def all_parts(parts: Split) -> list[Tensor]:
 
 
 def test_data_as_they_are_stay_so(digits: Dataset) -> None:
-    """The defaults change nothing, nor does the number of a draw that nobody makes."""
-    for one, other in zip(
-        all_parts(parts_of(digits, PLAIN)), all_parts(parts_of(digits, replace(PLAIN, draw=4))),
-        strict=True,
-    ):  # fmt: skip
-        assert torch.equal(one, other)
+    """The defaults change nothing: images and labels are those of the set, at their places."""
+    parts = parts_of(digits, PLAIN)
+    places = drawn(digits.train_labels, PLAIN, 3)
+    for part, place in zip((parts.train, parts.validation), places, strict=True):
+        assert torch.equal(part.images, digits.train_images[place])
+        assert torch.equal(part.labels, digits.train_labels[place])
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
@@ -169,3 +169,14 @@ def test_what_cannot_be_is_refused() -> None:
         Data(labels="permutated")
     with pytest.raises(InputError, match=r"set data\.labels=true"):
         Data(labels="random", label_noise=0.1)
+    settings: tuple[dict[str, Any], ...] = (
+        {},
+        {"pixels": "blurred"},
+        {"classes": (3, 5), "resize": 4},
+    )
+    for nothing in settings:
+        with pytest.raises(InputError, match=r"data\.draw=2 .* leave it out, or set data\.labels"):
+            Data(draw=2, **nothing)
+    settings = ({"pixels": "permuted"}, {"labels": "rotation"}, {"label_noise": 0.1})
+    for drawing in settings:
+        assert Data(draw=2, **drawing).is_drawn

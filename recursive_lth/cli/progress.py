@@ -139,7 +139,9 @@ def describe_study(place: "StudyProgress") -> str:
     if not place.arm:
         return "beginning"
     accuracy = "" if place.val_accuracy is None else f"  {percent(place.val_accuracy)}"
-    doing = "reading the panel" if place.phase == "panel" else "training"
+    doing = "training"
+    if place.phase == "panel":
+        doing = f"reading the panel, {place.read} of {place.readings}"
     return (
         f"{doing}  seed {place.seed}  {place.arm}  training {place.training}{accuracy}  "
         f"{count(place.remaining_weights)} weights"
@@ -147,6 +149,8 @@ def describe_study(place: "StudyProgress") -> str:
 
 
 def _study_part(place: "StudyProgress") -> tuple[Any, ...]:
+    if place.phase == "panel":  # whose lines tell what has been read
+        return (place.phase,)
     return (place.phase, place.seed, place.arm) if place.arm else ()
 
 

@@ -22,7 +22,7 @@ from recursive_lth.config_file import (
 )
 from recursive_lth.errors import InputError
 from recursive_lth.files import read_json
-from recursive_lth.report.quantities import count, operations, percent
+from recursive_lth.report.quantities import UNKNOWN, count, operations, percent
 from recursive_lth.report.study_record import read_study
 from recursive_lth.report.study_values import write_change
 from recursive_lth.report.table import Table
@@ -30,7 +30,7 @@ from recursive_lth.report.table import Table
 EXAMPLES = """Examples:
   recursive-lth study                                  # digits: what ages a network, what does not
   recursive-lth study juvenile_factors_mnist --workers 2 --data-dir ~/data
-  recursive-lth study juvenile_factors_mnist --plan    # arms, cost and power; nothing runs
+  recursive-lth study juvenile_factors_mnist --plan    # arms, contrasts, power; nothing runs
   recursive-lth study grow_digits                      # the panel along a run's lineage
   recursive-lth study runs/grow_digits-*/tickets/TICKET.safetensors --panel all
 """
@@ -50,7 +50,10 @@ Panel = Annotated[
 ]  # fmt: skip
 Seeds = Annotated[int | None, Parameter(name="--seeds", help="How many seeds each arm has.")]
 Plan = Annotated[
-    bool, Parameter(name="--plan", negative=(), help="Print arms, cost and power; run nothing.")
+    bool,
+    Parameter(
+        name="--plan", negative=(), help="Print arms, contrasts, cost and power; run nothing."
+    ),
 ]
 
 
@@ -106,7 +109,8 @@ def study(
             workers=workers,
             watch=watch,
         ):
-            say(_found(line))
+            if _ends_arm(line, chosen):
+                say(_found(line))
     record = read_study(api.run_folder(chosen, out))
     if json:
         screen.print_json(study_as_json(record))
@@ -162,8 +166,14 @@ def _find_run(subject: str, out: Path) -> Path:
         ) from None
 
 
+def _ends_arm(line: dict[str, Any], experiment: StudyExperiment) -> bool:
+    """True iff it is the last line of its arm and seed."""
+    last = line["trainings"] - 1, experiment.study.moments[-1]
+    return (line["training"], line["moment"]) == last
+
+
 def _found(line: dict[str, Any]) -> str:
-    """One line about a moment that was read."""
+    """One line about an arm of a seed that was read to its end."""
     when = {0: "before", 1: "after"}.get(line["moment"], f"at {line['moment']:g} of")
     seen = "  diverged" if line["is_diverged"] else ""
     return (
@@ -175,20 +185,24 @@ def _found(line: dict[str, Any]) -> str:
 def _print_plan(
     experiment: StudyExperiment, data_dir: Path | None, out: Path, *, as_json: bool, is_whole: bool
 ) -> None:
-    """Print arms, cost and power; with --dry-run or --json the resolved experiment too."""
+    """Print arms, contrasts, cost and power; with --dry-run or --json the resolved experiment."""
     from recursive_lth import api
     from recursive_lth.running.supply import Supply
+    from recursive_lth.study.fairness import planned_contrasts
     from recursive_lth.study.power import plan_power
     from recursive_lth.study.run import planned
     from recursive_lth.training.device import choose
 
-    found = planned(experiment, Supply(data_dir, choose("cpu"))).to_dict()
-    contrasts, seeds = len(experiment.study.contrasts), experiment.study.seeds
-    power = plan_power(seeds, contrasts, level=experiment.study.level) if contrasts else None
+    plan = planned(experiment, Supply(data_dir, choose("cpu")))
+    found, seeds = plan.to_dict(), experiment.study.seeds
+    contrasts = planned_contrasts(experiment, plan)
+    level = experiment.study.level
+    power = plan_power(seeds, len(contrasts), level=level) if contrasts else None
     folder, text = api.run_folder(experiment, out), experiment_to_toml(experiment)
     if as_json:
         document = {"folder": str(folder), "experiment": tomllib.loads(text), "plan": found}
-        screen.print_json(document | {"power": asdict(power) if power else None})
+        told = {"contrasts": contrasts, "power": asdict(power) if power else None}
+        screen.print_json(document | told)
         return
     if is_whole:
         print(text)
@@ -200,6 +214,8 @@ def _print_plan(
     console = screen.console()
     heads = ["arm", "epochs", "multiply-adds", "weights", "density", "depth", "steps"]
     screen.print_table(console, "arms, each seed", Table(heads, rows))
+    if contrasts:
+        screen.print_table(console, "contrasts", _contrasts_table(contrasts))
     print(
         f"# {seeds} seeds, {operations(found['multiply_adds'])} multiply-adds in all, of which "
         f"{operations(found['probing_multiply_adds'])} by measures that train"
@@ -208,6 +224,27 @@ def _print_plan(
         print(f"# {power.words()}")
         _print_earlier(experiment, out)
     print(f"# folder {folder}")
+
+
+def _contrasts_table(contrasts: list[dict[str, Any]]) -> Table:
+    """A row for each contrast; effects in standard deviations of a pair's difference."""
+    rows = []
+    for each in contrasts:
+        training = "" if each["training"] == -1 else f" of {each['training']}"
+        least = each["smallest"]
+        rows.append(
+            [
+                each["name"],
+                f"{each['arm']} {'>' if each['direction'] == 'more' else '<'} {each['rival']}",
+                f"{each['measure']} at {each['moment']:g}{training}",
+                "+".join(each["factors"]) or UNKNOWN,
+                str(each["n"]),
+                UNKNOWN if least is None else f"{least:.2f} sd",
+                percent(each["power"], digits=0),
+            ]
+        )
+    heads = ["contrast", "arms", "measure", "factor", "seeds", "least effect", "power at 1 sd"]
+    return Table(heads, rows)
 
 
 def _print_earlier(experiment: StudyExperiment, out: Path) -> None:

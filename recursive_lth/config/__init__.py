@@ -8,7 +8,14 @@ from recursive_lth.config.checks import nearest, pick
 from recursive_lth.config.experiment import FORMAT, Experiment, TicketExperiment
 from recursive_lth.config.growth import Acceptance, Budget, Growth, GrowthStep, Space
 from recursive_lth.config.pruning import Pruning, moment_step
-from recursive_lth.config.study import Study, StudyArm, StudyExperiment, Task
+from recursive_lth.config.study import (
+    Study,
+    StudyArm,
+    StudyExperiment,
+    Task,
+    arm_of_generation,
+    generation_of_arm,
+)
 from recursive_lth.config.tickets import Arm, Supermask, Tickets, Transfer
 from recursive_lth.config.training import Data, Start, Training
 from recursive_lth.config.tuning import NamedSpace, Parameter, Tune, TuningExperiment
@@ -41,6 +48,8 @@ __all__ = [
     "Transfer",
     "Tune",
     "TuningExperiment",
+    "arm_of_generation",
+    "generation_of_arm",
     "moment_step",
     "nearest",
     "pick",

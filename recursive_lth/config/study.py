@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from recursive_lth.config.checks import within
 from recursive_lth.config.experiment import check_name, digest_of
@@ -11,6 +12,7 @@ from recursive_lth.errors import InputError
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,31}"
 READINGS = ("last", "all")
+ALONG = "generation-"  # how arms begin that are the generations of one run
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,21 @@ class Task:
     def __post_init__(self) -> None:
         if not re.fullmatch(NAME, self.name):
             raise InputError(f"tasks.name must be letters, digits, _ . : + or -, got {self.name!r}")
-        self.of(Data())
+        within("tasks.draw", self.draw, 0, math.inf)
+        Data(**{**self._changes, "draw": 0})  # what it numbers may be drawn in [data]
+
+    @property
+    def _changes(self) -> dict[str, Any]:
+        """What it names of the fields of `Data`."""
+        changes = {k: v for k, v in asdict(self).items() if k != "name" and v != getattr(Task, k)}
+        return {"name" if key == "data" else key: value for key, value in changes.items()}
 
     def of(self, data: Data) -> Data:
-        """The data of a study as this task has them."""
-        changes = {k: v for k, v in asdict(self).items() if k != "name" and v != getattr(Task, k)}
-        if "data" in changes:
-            changes["name"] = changes.pop("data")
-        return Data(**{**asdict(data), **changes})
+        """The data of a study as this task has them. Raises `InputError` where they cannot be."""
+        try:
+            return Data(**{**asdict(data), **self._changes})
+        except InputError as error:
+            raise InputError(f"task {self.name}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,8 @@ class Study:
 
     Replicate r has the root seed `seed + r`: its own initial weights, split and batches. `panel`
     names measures, or "default" or "all"; they are read at `moments` of a training, 0 before and 1
-    after it, of each arm's last training or of all. `looks` is how often a training looks at the
+    after it, of each arm's last training or of all. Where that is before it alone, an arm's last
+    training is not made. `looks` is how often a training looks at the
     validation data, `samples` how many of them (and of the training data) the measures take.
     `target` is the validation accuracy whose arrival `cost_to_target` tells. A contrast is a line:
     "NAME: ARM > ARM in MEASURE [at MOMENT] [of TRAINING] [within MARGIN]".
@@ -138,3 +148,18 @@ class StudyExperiment:
     def folder_name(self) -> str:
         """The name of its run's folder."""
         return f"{self.name}-{self.digest[:12]}"
+
+
+def arm_of_generation(number: int) -> str:
+    """The arm of a run's generation, in a study along its lineage."""
+    return f"{ALONG}{number:03d}"
+
+
+def generation_of_arm(name: str) -> int | None:
+    """The generation that an arm is of; None of one that somebody has named.
+
+    >>> generation_of_arm(arm_of_generation(7)), generation_of_arm("grown")
+    (7, None)
+    """
+    number = name.removeprefix(ALONG)
+    return int(number) if number != name and number.isdecimal() else None

@@ -45,6 +45,16 @@ class Data:
         within("data.resize", self.resize, 0, 4096)
         if self.label_noise and self.labels != "true":
             raise InputError("data.label_noise spoils true labels: set data.labels=true")
+        if self.draw and not self.is_drawn:
+            raise InputError(
+                f"data.draw={self.draw} numbers a draw, but nothing here is drawn: leave it out, "
+                "or set data.labels, data.label_noise or data.pixels=permuted"
+            )
+
+    @property
+    def is_drawn(self) -> bool:
+        """True iff labels or pixels are changed by a draw."""
+        return self.labels != "true" or self.pixels == "permuted" or self.label_noise > 0
 
 
 @dataclass(frozen=True)

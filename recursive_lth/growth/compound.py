@@ -14,7 +14,7 @@ from recursive_lth.growth.operators import COMPOUNDS
 from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.morph import compose
 from recursive_lth.ticket.ticket import Ticket
-from recursive_lth.ticket.transplant import transplant
+from recursive_lth.ticket.transplant import inherited, transplant
 
 
 def grow_any(
@@ -69,4 +69,7 @@ def _joined(ticket: Ticket, step: GrowthStep, batch: Batch, parts: list[Sprout])
         why_inexact="; ".join(dict.fromkeys(filter(None, doubts))),
         is_new=new_places(change, Birth({})),
     )
-    return Sprout(grown, change, step, certificate, sum(part.multiply_adds for part in parts))
+    spent = sum(part.multiply_adds for part in parts)
+    is_old = inherited(change)  # by all parts; widening alone scales, and comes last
+    scaled = {n: by.where(is_old[n], 1.0) for n, by in parts[-1].scaled.items()}
+    return Sprout(grown, change, step, certificate, spent, scaled=scaled)

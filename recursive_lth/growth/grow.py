@@ -28,8 +28,8 @@ from recursive_lth.ticket.transplant import inherited, transplant
 class Sprout:
     """A grown ticket, not yet trained, with the morph that led to it and its certificate.
 
-    `multiply_adds` is what its birth has cost in activations and gradients; `divided` and `revived`
-    are the birth's, for the optimizer's state.
+    `multiply_adds` is what its birth has cost in activations and gradients; `divided`, `scaled` and
+    `revived` are the birth's, for the optimizer's state and for other weights of the parent.
     """
 
     ticket: Ticket
@@ -38,6 +38,7 @@ class Sprout:
     certificate: Certificate
     multiply_adds: int = 0
     divided: Mapping[str, Division] = field(default_factory=dict)
+    scaled: Mapping[str, Tensor] = field(default_factory=dict)
     revived: Mapping[str, Tensor] = field(default_factory=dict)
 
 
@@ -107,7 +108,16 @@ def grow(
         paid=grown.weights if step.mask in BUDGETED else None,
         is_new=new_places(change, born),
     )
-    return Sprout(grown, change, named, certificate, born.multiply_adds, born.divided, born.revived)
+    return Sprout(
+        grown,
+        change,
+        named,
+        certificate,
+        born.multiply_adds,
+        born.divided,
+        born.scaled,
+        born.revived,
+    )
 
 
 def _like(ticket: Ticket, values: Mapping[str, Tensor]) -> Weights:

@@ -7,7 +7,7 @@ from recursive_lth import seeds
 from recursive_lth.config import TicketExperiment, pick
 from recursive_lth.lottery.levels import Level
 from recursive_lth.pruning.critical import critical_compression
-from recursive_lth.pruning.scores import SCORE_ROUNDS, SCORES
+from recursive_lth.pruning.scores import SCORES, rounds_of
 from recursive_lth.running.evidence import gather
 from recursive_lth.running.job import Bench
 
@@ -18,5 +18,5 @@ def critical_of(bench: Bench[TicketExperiment], level: Level) -> dict[str, Any]:
     score = pick(SCORES, pruning.score, "score")
     generator = seeds.generator(bench.experiment.seed, "critical")
     evidence = gather(bench, pruning, generator, level.drawn.tally)
-    rounds = pruning.score_rounds or SCORE_ROUNDS.get(pruning.score, 1)
+    rounds = rounds_of(pruning)
     return asdict(critical_compression(level.drawn.ticket, score, evidence, rounds=rounds))

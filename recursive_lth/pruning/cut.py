@@ -14,7 +14,7 @@ from recursive_lth.pruning.evidence import Evidence, Score
 from recursive_lth.pruning.n_of_m import prune_n_of_m
 from recursive_lth.pruning.prune import prune
 from recursive_lth.pruning.schedule import next_round, scheduled, toward
-from recursive_lth.pruning.scores import SCORE_ROUNDS, SCORES
+from recursive_lth.pruning.scores import SCORES, rounds_of
 from recursive_lth.pruning.spare import spared, sparing
 from recursive_lth.pruning.units import lowest_units, remove_units, unit_scores
 from recursive_lth.ticket.moments import move_state
@@ -72,7 +72,7 @@ def cut(
         groups = toward(ticket, pruning, round(density * whole))
     if not groups and density is None:
         return None
-    rounds = pruning.score_rounds or SCORE_ROUNDS.get(pruning.score, 1)
+    rounds = rounds_of(pruning)
     smaller = prune(ticket, score, groups, evidence, floor=pruning.layer_floor, rounds=rounds)
     return Cut(smaller)
 
@@ -105,7 +105,7 @@ def _cut_units(
         )
     if total == 0 and density is None:
         return None
-    rounds = pruning.score_rounds or SCORE_ROUNDS.get(pruning.score, 1)
+    rounds = rounds_of(pruning)
     return _in_rounds(ticket, score, evidence, remove, rounds)
 
 

@@ -1,11 +1,31 @@
-"""All scores by name: for every prunable weight a number; the lowest go first."""
+"""All scores by name, a number for every prunable weight of which the lowest go, and their cost."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from recursive_lth.architecture.cost import training_cost
+from recursive_lth.config import Pruning
 from recursive_lth.pruning import gradient, magnitude, normalised
-from recursive_lth.pruning.evidence import Score
+from recursive_lth.pruning.evidence import Evidence, Score
 from recursive_lth.pruning.synflow import synflow
+from recursive_lth.ticket.ticket import Ticket
+
+
+def scoring_cost(ticket: Ticket, pruning: Pruning, evidence: Evidence) -> int:
+    """The multiply-adds of scoring a ticket for one cut; 0 of scores that run no network.
+
+    GraSP differentiates a gradient, which takes three passes forward and back; SynFlow runs on one
+    input. Scores that are taken anew on the way down count as if nothing had been cut on it yet.
+    """
+    samples = 1 if evidence.images is None else len(evidence.images)
+    passes = PASSES.get(pruning.score, 0) * rounds_of(pruning)
+    return passes * training_cost(ticket.cost.remaining_multiply_adds, samples)
+
+
+def rounds_of(pruning: Pruning) -> int:
+    """How often a ticket is scored on the way down."""
+    return pruning.score_rounds or SCORE_ROUNDS.get(pruning.score, 1)
+
 
 SCORES: Mapping[str, Score] = MappingProxyType(
     {
@@ -30,5 +50,8 @@ SCORES: Mapping[str, Score] = MappingProxyType(
     }
 )
 SCORE_ROUNDS: Mapping[str, int] = MappingProxyType({"synflow": 100})  # one round for the others
+PASSES: Mapping[str, int] = MappingProxyType(  # as in training; the others read weights alone
+    {"snip": 1, "taylor": 1, "grasp": 3, "synflow": 1}
+)
 NEEDS_DATA = frozenset({"snip", "grasp", "taylor"})
 NEEDS_TALLY = frozenset({"movement_gradient"})

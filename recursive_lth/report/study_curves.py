@@ -74,12 +74,15 @@ def _draw(
 def draw_last(record: StudyRecord) -> str | None:
     """SVG: validation loss in the last training of each arm, from that training's beginning.
 
-    None without curves, and where there are too many arms for one frame.
+    None without curves, where there are too many arms for one frame, and where the last trainings
+    were not made.
     """
+    counts = {reading["arm"]: reading.get("trainings", 0) for reading in record.readings}
     bands = {
         arm: trainings[-1]
         for arm in record.arms
         if (trainings := read_bands(record.curves, arm, "val_loss"))
+        and len(trainings) >= counts.get(arm, 0)
     }
     if not 1 < len(bands) <= MOST_ARMS:
         return None

@@ -103,10 +103,23 @@ def render_study(record: StudyRecord) -> str:
         level=percent(record.family.get("level", LEVEL), digits=0),
         correction=str(record.family.get("correction", "Holm 1979")),
         settings=list_study_settings(experiment),
-        cost=list_cost(summary.get("cost", {})),
+        cost=list_study_cost(summary.get("cost", {})),
         versions=list_values(summary.get("versions", {})),
         machine=list_values(summary.get("machine", {})),
     )
+
+
+def list_study_cost(cost: Row) -> list[tuple[str, str]]:
+    """What a study took, in words: as planned for all seeds, and the time of its last process."""
+    planned = [
+        (words, f"{operations(cost[key])} multiply-adds")
+        for key, words in (
+            ("multiply_adds", "training, planned"),
+            ("probing_multiply_adds", "of this by measures"),
+        )
+        if key in cost
+    ]
+    return [*planned, *list_cost(cost)]
 
 
 def show(verdict: Row, number: int) -> Hypothesis:

@@ -1,20 +1,19 @@
 """The folder of a `study`, read: its experiment, readings, curves, verdicts and summary."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from recursive_lth.config import generation_of_arm
 from recursive_lth.errors import DamagedFileError
 from recursive_lth.files import read_json, read_lines
 from recursive_lth.report.record import check_folder, check_lines, read_experiment
 
 Row = Mapping[str, Any]
 Place = tuple[int, float]  # number of a training (or generation), and the moment of it
-GENERATION = re.compile(r"generation-(\d+)")  # the arm of a ticket, see study.subjects
-READING = ("arm", "seed", "moment", "values")
+READING = ("arm", "seed", "training", "moment", "values")
 CURVE = ("arm", "seed", "training", "curve")
 VERDICT = (
     *("name", "arm", "rival", "measure", "unit", "direction", "pairs", "effect", "standardised"),
@@ -131,10 +130,10 @@ def read_study(folder: Path) -> StudyRecord:
 
 def _along(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows; where all arms are generations of one run, as those of its lineage, one by one."""
-    found = [GENERATION.fullmatch(row["arm"]) for row in rows]
-    numbers = [int(match[1]) for match in found if match]
+    found = [generation_of_arm(row["arm"]) for row in rows]
+    numbers = [number for number in found if number is not None]
     if len(numbers) < len(rows):
-        return [{"training": row.get("generation", 0), **row} for row in rows]
+        return list(rows)
     return [
         {**row, "arm": "lineage", "generation": number, "training": number}
         for row, number in zip(rows, numbers, strict=True)

@@ -166,10 +166,9 @@ def measures_table(record: StudyRecord) -> Table:
 
 
 def _write_cost(about: Row) -> str:
-    """What reading a measure once costs: as it says, or its passes over the samples and epochs."""
-    if about.get("cost"):
-        return str(about["cost"])
+    """What reading a measure once costs: passes over the samples, epochs, a parent's training."""
     told = [f"{about[key]:.2g} {key}" for key in ("passes", "epochs") if about.get(key)]
+    told += ["the parent's training"] if about.get("trains_parent") else []
     return ", ".join(told) or UNKNOWN
 
 

@@ -1,10 +1,11 @@
 """Is each contrast of a study a fair one? Asked before anything is trained."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from recursive_lth.config import StudyExperiment
 from recursive_lth.errors import InputError
-from recursive_lth.study.arms import Arm, differing_factors, until
+from recursive_lth.study.arms import Arm, arms_of, differing_factors, until
 from recursive_lth.study.contrasts import (
     Contrast,
     check_budget,
@@ -17,6 +18,7 @@ from recursive_lth.study.moves import Train
 from recursive_lth.study.panel.catalogue import PANEL
 from recursive_lth.study.panel.measure import Measure
 from recursive_lth.study.plan import Plan, cost_of_a_step
+from recursive_lth.study.power import chance_found, smallest_effect
 
 
 def contrasts_of(experiment: StudyExperiment) -> tuple[Contrast, ...]:
@@ -51,6 +53,7 @@ def check_contrasts(
                 f"contrast {contrast.name!r}: {contrast.measure} says nothing at moment "
                 f"{contrast.moment:g}: compare it after a training, at 1"
             )
+        _check_grown(contrast, panel[contrast.measure], plan)
         one, other = as_compared(contrast, arms)
         if one.moves == other.moves:
             raise InputError(
@@ -78,6 +81,45 @@ def _check_tasks_used(experiment: StudyExperiment, arms: Mapping[str, Arm]) -> N
                 f"task {task.name}: no arm trains on it: write on={task.name} behind a `train`, or "
                 "leave it out"
             )
+
+
+def _check_grown(contrast: Contrast, measure: Measure, plan: Plan) -> None:
+    """Raise `InputError` where a parent is asked for of a network that has not just grown."""
+    for arm in (contrast.arm, contrast.rival):
+        if measure.trains_parent and not plan.stands[arm].trainings[contrast.training].grown:
+            raise InputError(
+                f"contrast {contrast.name!r}: {contrast.measure} says nothing of {arm!r}, which "
+                "has not just grown: compare trainings right behind a `grow`"
+            )
+
+
+def planned_contrasts(experiment: StudyExperiment, plan: Plan) -> list[dict[str, Any]]:
+    """Each contrast as `--plan` prints it: who differs in what, at which cost, and what is found.
+
+    `smallest` is the effect that is found with 80 % power, in standard deviations of a pair's
+    difference, None where too few seeds decide; `power` how often one of 1 deviation is.
+    """
+    arms, study, found = arms_of(experiment), experiment.study, contrasts_of(experiment)
+    family, level = len(found), study.level
+    return [
+        {
+            "name": contrast.name,
+            "arm": contrast.arm,
+            "rival": contrast.rival,
+            "direction": contrast.direction,
+            "measure": contrast.measure,
+            "unit": PANEL[contrast.measure].unit,
+            "moment": contrast.moment,
+            "training": contrast.training,
+            "margin": contrast.margin,
+            "factors": sorted(differing_factors(*as_compared(contrast, arms))),
+            "multiply_adds": dict(zip(("arm", "rival"), budgets(contrast, plan), strict=True)),
+            "n": study.seeds,
+            "smallest": smallest_effect(study.seeds, family, level=level),
+            "power": chance_found(1.0, study.seeds, family, level=level),
+        }
+        for contrast in found
+    ]
 
 
 def budgets(contrast: Contrast, plan: Plan) -> tuple[int, int]:

@@ -26,12 +26,17 @@ class Learner:
     arm: str
     keeps_state: bool  # some later training carries it on
 
-    def __call__(self, ground: Ground, stand: Stand, move: Train) -> Stand:
-        """The arm after one training; one that has diverged leaves the ticket as it was."""
+    def __call__(
+        self, ground: Ground, stand: Stand, move: Train, *, steps: int | None = None
+    ) -> Stand:
+        """The arm after one training; one that has diverged leaves the ticket as it was.
+
+        `steps` are as many as the move asks for, or others.
+        """
         study, number = ground.experiment.study, len(stand.trainings)
         data, recipe = ground.task(move.on), move.recipe(ground.experiment.training)
         bench, ticket = ground.bench_of(data, recipe), stand.ticket
-        steps = steps_of(ground, ticket, move)
+        steps = steps_of(ground, ticket, move) if steps is None else steps
         between = {round(moment * steps) for moment in study.moments} - {0, steps}
         job = Job(
             "",
@@ -65,6 +70,7 @@ class Learner:
             stand.spent,
             spent,
             is_lost,
+            stand.grown,
         )
         return replace(
             stand,

@@ -18,6 +18,7 @@ from recursive_lth.running.supply import Supply
 from recursive_lth.study.arms import Arm
 from recursive_lth.study.panel.measure import Measure
 from recursive_lth.study.play import Ground, Stand, Trained, play, pretend
+from recursive_lth.study.reading_cost import reading_cost
 from recursive_lth.training.loop import steps_in
 from recursive_lth.training.samples import Split
 
@@ -36,7 +37,7 @@ class Plan:
     epoch_cost: int
     stands: Mapping[str, Stand]
     seeds: int
-    epochs: float  # passes through the data, of all seeds, arms and probes
+    epochs: float  # passes through the data, of all seeds, arms and measures
     multiply_adds: int  # likewise
     probing: int  # of these, what the panel's probes train
     bytes_of_a_seed: int
@@ -102,7 +103,7 @@ def plan_of(
         for done in stand.trainings
     }
     a_sample = training_cost(cost(architecture).multiply_adds, 1)
-    probing = _probing(experiment, panel, stands, epoch_cost, a_sample)
+    reading = reading_cost(ground, panel, stands, a_sample)
     spent = sum(done.spent - done.spent_before for done in single.values())
     epochs = sum(_epochs(ground, done) for done in single.values())
     return Plan(
@@ -110,17 +111,17 @@ def plan_of(
         epoch_cost,
         stands,
         experiment.study.seeds,
-        experiment.study.seeds * (epochs + probing / epoch_cost),
-        experiment.study.seeds * (spent + probing),
-        experiment.study.seeds * probing,
+        experiment.study.seeds * (epochs + reading.epochs),
+        experiment.study.seeds * (spent + reading.multiply_adds),
+        experiment.study.seeds * reading.multiply_adds,
         _bytes(experiment, panel, supply),
         {data: _counts(supply.split(data, experiment.seed), own) for data in data_of(experiment)},
     )
 
 
 def cost_of_a_step(done: Trained) -> int:
-    """The multiply-adds of one step of a training."""
-    return (done.spent - done.spent_before) // done.steps
+    """The multiply-adds of one step of a training; 0 of one that is not made."""
+    return (done.spent - done.spent_before) // max(1, done.steps)
 
 
 def data_of(experiment: StudyExperiment) -> list[Data]:
@@ -159,27 +160,6 @@ def _what(done: Trained) -> tuple[Any, ...]:
 def _epochs(ground: Ground, done: Trained) -> float:
     bench = ground.bench_of(done.data, done.recipe)
     return done.steps / bench.per_epoch(done.recipe)
-
-
-def _probing(
-    experiment: StudyExperiment,
-    panel: Mapping[str, Measure],
-    stands: Mapping[str, Stand],
-    epoch_cost: int,
-    a_sample: int,
-) -> int:
-    """About what the probes of one seed train for: they ask for multiply-adds, not steps.
-
-    Measures that want one training share it; arms that do are not known before they have run.
-    """
-    study, total = experiment.study, 0.0
-    for moment in study.moments:
-        probes = [m for m in panel.values() if m.kind == "probe" and m.is_taken_at(moment)]
-        trained = {name: epochs for probe in probes for name, epochs in probe.trains.items()}
-        total += sum(trained.values()) * epoch_cost
-        total += sum(probe.passes for probe in probes) * study.samples * a_sample
-    read = sum(1 if study.readings == "last" else len(s.trainings) for s in stands.values())
-    return round(total * read)
 
 
 def _bytes(experiment: StudyExperiment, panel: Mapping[str, Measure], supply: Supply) -> int:

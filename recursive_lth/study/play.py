@@ -13,9 +13,11 @@ from recursive_lth.config import Data, StudyExperiment, Training
 from recursive_lth.errors import InputError
 from recursive_lth.growth.compound import grow_any
 from recursive_lth.growth.fresh import fresh
+from recursive_lth.growth.grow import Sprout
 from recursive_lth.growth.optimizer import INHERIT
 from recursive_lth.pruning.cut import cut
 from recursive_lth.pruning.rewind import rewind
+from recursive_lth.pruning.scores import scoring_cost
 from recursive_lth.running.evidence import few, gather
 from recursive_lth.running.job import Bench, Kept
 from recursive_lth.running.start import brings_weights, first_ticket
@@ -68,7 +70,8 @@ class Ground:
 class Trained:
     """One training of an arm: the ticket before and after, its curve, and what was spent on it.
 
-    `kept` holds weights in the middle, by step. The curve begins at step 0.
+    `kept` holds weights in the middle, by step. The curve begins at step 0. `grown` is there where
+    the network had just grown.
     """
 
     number: int
@@ -84,6 +87,7 @@ class Trained:
     spent_before: int
     spent: int
     is_diverged: bool = False
+    grown: "Grown | None" = None
 
 
 @dataclass(frozen=True)
@@ -96,10 +100,19 @@ class Stand:
     counts: Mapping[str, int] = field(default_factory=dict)  # of moves so far, by verb
     generation: int = 0
     trainings: tuple[Trained, ...] = ()
+    grown: "Grown | None" = None  # where all that was done since the last training is to grow
 
     def number(self, verb: str) -> int:
         """How many moves of a verb there were before."""
         return self.counts.get(verb, 0)
+
+
+@dataclass(frozen=True)
+class Grown:
+    """What a network has just grown from: the arm as it stood before, and each growth since."""
+
+    parent: Stand
+    sprouts: tuple[Sprout, ...]
 
 
 Learn = Callable[[Ground, Stand, Train], Stand]  # one training, real or pretended
@@ -109,21 +122,25 @@ def play(ground: Ground, arm: Arm, learn: Learn, like: Mapping[str, Ticket]) -> 
     """Where an arm of one seed ends; `like` has the final tickets of arms that others begin like.
 
     What a move draws depends on the seed and on how many of its verb came before in the arm, so
-    that arms share their draws as far as they do the same.
+    that arms share their draws as far as they do the same. An arm that ends in a training before
+    which alone something is read ends there, with a training of no steps.
     """
     first = _first(ground, arm, like)
     eldest = max((int(born.max()) for born in first.births.values()), default=0)
     stand = Stand(first, generation=eldest)
-    for move, text in zip(arm.moves, arm.texts, strict=True):
+    reads_before_alone = not any(ground.experiment.study.moments)
+    for place, (move, text) in enumerate(zip(arm.moves, arm.texts, strict=True), 1):
         try:
             if isinstance(move, Train):
-                stand = learn(ground, stand, move)
+                is_idle = reads_before_alone and place == len(arm.moves)
+                stand = (forgo if is_idle else learn)(ground, stand, move)
             elif not isinstance(move, Begin):
                 stand = _moved(ground, stand, move)
         except InputError as error:
             raise InputError(f"move {text!r}: {error}") from None
         verb = type(move).__name__
-        stand = replace(stand, counts={**stand.counts, verb: stand.number(verb) + 1})
+        grown = stand.grown if isinstance(move, Grow | Remember) else None
+        stand = replace(stand, counts={**stand.counts, verb: stand.number(verb) + 1}, grown=grown)
     return stand
 
 
@@ -201,10 +218,18 @@ def _pruned(ground: Ground, stand: Stand, move: Prune, generator: torch.Generato
         if remaining(masks) < sum(round(move.density * mask.numel()) for mask in masks.values()):
             raise InputError("every layer has fewer weights already: lower the density")
         return stand
-    return replace(stand, ticket=found.ticket, state=found.moved(stand.state))
+    is_scored = remaining(found.ticket.masks) < remaining(stand.ticket.masks)
+    scored = scoring_cost(stand.ticket, move.pruning, evidence) if is_scored else 0
+    return replace(
+        stand,
+        ticket=found.ticket,
+        state=found.moved(stand.state),
+        spent=stand.spent + scored,
+    )
 
 
 def _grown(ground: Ground, stand: Stand, move: Grow, generator: torch.Generator) -> Stand:
+    grown = stand.grown or Grown(stand, ())
     sprout = grow_any(
         stand.ticket,
         move.step,
@@ -219,17 +244,27 @@ def _grown(ground: Ground, stand: Stand, move: Grow, generator: torch.Generator)
         state=INHERIT["carry"](stand.state, sprout, 0) if stand.state else {},
         spent=stand.spent + sprout.multiply_adds,
         generation=stand.generation + 1,
+        grown=replace(grown, sprouts=(*grown.sprouts, sprout)),
     )
 
 
 def pretend(ground: Ground, stand: Stand, move: Train) -> Stand:
     """A training that costs what it would and changes nothing: for the plan."""
+    return _unlearnt(ground, stand, move, steps_of(ground, stand.ticket, move))
+
+
+def forgo(ground: Ground, stand: Stand, move: Train) -> Stand:
+    """A training that is not made, and costs nothing: what follows it nobody reads."""
+    return _unlearnt(ground, stand, move, 0)
+
+
+def _unlearnt(ground: Ground, stand: Stand, move: Train, steps: int) -> Stand:
+    """A training of so many steps that changes nothing."""
     recipe = move.recipe(ground.experiment.training)
     data = ground.task(move.on)
     bench, ticket = ground.bench_of(data, recipe), stand.ticket
-    steps = steps_of(ground, ticket, move)
     spent = stand.spent + steps * cost_of_step(bench, ticket)
     number = len(stand.trainings)
     done = Trained(number, move, recipe, data, ticket, ticket, (), steps, {}, None, stand.spent,
-                   spent)  # fmt: skip
+                   spent, grown=stand.grown)  # fmt: skip
     return replace(stand, spent=spent, trainings=(*stand.trainings, done))

@@ -14,10 +14,11 @@ from recursive_lth.config import Data
 from recursive_lth.running.fit import Fitted
 from recursive_lth.running.job import Job
 from recursive_lth.running.train import train
-from recursive_lth.study.learn import looks_of, stage_of
+from recursive_lth.study.learn import Learner, looks_of, stage_of
 from recursive_lth.study.panel.measure import Measure
 from recursive_lth.study.play import Ground, Trained, cost_of_step
-from recursive_lth.study.scene import Changes, Past, Scene
+from recursive_lth.study.reading_cost import epochs_of_looking
+from recursive_lth.study.scene import Changes, Parent, Past, Scene
 from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.samples import Split
@@ -42,11 +43,13 @@ class Reader:
             if key in self.known:
                 yield self.known[key]
                 continue
+            self._tell(done)
             scene = self._scene(trainings, number, moment)
             taken = {n: m for n, m in self.panel.items() if m.is_taken_at(moment)}
             is_lost = _is_lost(trainings, number, moment)
             values = {n: None if is_lost else m.read(scene) for n, m in taken.items()}
             ticket = scene.ticket
+            self.ground.bench.meter.trained(epochs_of_looking(self.ground, taken.values()))
             yield {
                 **self.place,
                 "training": done.number,
@@ -64,6 +67,17 @@ class Reader:
                 "is_diverged": is_lost,
                 "values": values,
             }
+
+    def _tell(self, done: Trained) -> None:
+        """Tell the watcher which training is about to be read."""
+        size = done.before.cost.remaining_weights, done.before.architecture.depth
+        self.ground.bench.meter.tell(
+            **self.place,
+            training=done.number,
+            val_accuracy=None,
+            remaining_weights=size[0],
+            depth=size[1],
+        )
 
     def _scene(self, trainings: Sequence[Trained], number: int, moment: float) -> Scene:
         done = trainings[number]
@@ -90,7 +104,25 @@ class Reader:
             self.ground.bench.split,
             self._past(trainings[:number], done.data),
             self.ground.experiment.start.initialisation,
+            self._parent(done, step),
         )
+
+    def _parent(self, done: Trained, step: int) -> Parent | None:
+        """What it has just grown from, to be trained for as many steps as it was itself.
+
+        For all of them, and what it was after `step` is kept: of a schedule that is not the same as
+        a training of fewer. Where an arm trains so that has not grown, that training is it.
+        """
+        grown = done.grown
+        if grown is None:
+            return None
+
+        def learnt() -> Ticket | None:
+            learner = Learner(str(self.place["arm"]), keeps_state=False)
+            rival = learner(self.ground, grown.parent, done.move, steps=done.steps).trainings[-1]
+            return None if rival.is_diverged else _at(rival, step)
+
+        return Parent(grown.parent.ticket, grown.sprouts, learnt)
 
     def _past(self, earlier: Sequence[Trained], now: Data) -> tuple[Past, ...]:
         """What was learnt before of other data, each as its last training left it."""

@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from recursive_lth import seeds
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.config import Data
+from recursive_lth.growth.grow import Sprout
 from recursive_lth.running.fit import Fitted
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.samples import Samples, Split
@@ -28,6 +29,19 @@ class Past:
     accuracy: float
 
 
+@dataclass(frozen=True)
+class Parent:
+    """The network that the scene's has just grown from, and its growths, one after the other.
+
+    `learnt` trains it as the scene's was, by the arm's own recipe, on the same batches for as many
+    steps until the scene's moment; None where that diverges.
+    """
+
+    ticket: Ticket
+    sprouts: tuple[Sprout, ...]
+    learnt: Callable[[], Ticket | None]
+
+
 @dataclass(frozen=True, eq=False)
 class Scene:
     """A network at a moment of a training, 0 before and 1 after it, with what led there.
@@ -39,7 +53,8 @@ class Scene:
     trains a network by the study's own `[training]`, on the scene's data or others, for measures
     that must see it learn; it changes nothing else. `parts` are the data that it trains on where
     these are changed so. `own` is the study's own data, `past` what else the arm was trained on
-    before, and `initialisation` how the study draws fresh weights.
+    before, and `initialisation` how the study draws fresh weights. `parent` is there where all that
+    was done since the training before is to grow.
     """
 
     ticket: Ticket
@@ -59,6 +74,7 @@ class Scene:
     own: Split
     past: tuple[Past, ...]
     initialisation: str
+    parent: Parent | None
 
     @property
     def architecture(self) -> Architecture:

@@ -4,16 +4,26 @@ Validation data are those that the run was selected by, not trained on: so there
 run's, and a study of it tells what happened once and decides nothing.
 """
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from recursive_lth.config import Data, Experiment, Start, Study, StudyArm, StudyExperiment, Training
+from recursive_lth.config import (
+    Data,
+    Experiment,
+    Start,
+    Study,
+    StudyArm,
+    StudyExperiment,
+    Training,
+    arm_of_generation,
+)
 from recursive_lth.config_file import any_experiment_from, arms_of, read_toml
 from recursive_lth.errors import InputError
 from recursive_lth.running.run_folder import RunFolder
+from recursive_lth.study.moves import KEYED
 from recursive_lth.ticket.ticket import load_ticket
 
-ALONG = "generation-{:03d}"  # the arm of a generation
 LENGTH = 0.5  # of the training that shows how each still learns, in epochs of the start network
 
 
@@ -33,7 +43,8 @@ def study_of_run(folder: Path, *, length: float = LENGTH) -> StudyExperiment:
     if not lines:
         raise InputError(f"{folder} has no ticket yet: let `grow` find one first")
     arms = [
-        _arm(ALONG.format(line["generation"]), run.ticket(line["digest"]), length) for line in lines
+        _arm(arm_of_generation(line["generation"]), run.ticket(line["digest"]), length)
+        for line in lines
     ]
     return _study(f"along_{experiment.name}", experiment.data, experiment.start,
                   experiment.training, experiment.seed, arms)  # fmt: skip
@@ -50,7 +61,7 @@ def study_of_ticket(path: Path, *, data: str | None, length: float = LENGTH) -> 
     name = f"ticket_{found.digest[:12]}"
     if data is None and not around.is_file():
         raise InputError(f"{path} lies in no run's folder: name its data with --data")
-    start = Start(str(path.resolve()))
+    start = Start(str(path))
     if not around.is_file():
         return _study(name, Data(name=data or ""), start, Training(), 0, arms)
     experiment = any_experiment_from(read_toml(around))
@@ -63,7 +74,9 @@ def study_of_ticket(path: Path, *, data: str | None, length: float = LENGTH) -> 
 
 
 def _arm(name: str, ticket: Path, length: float) -> StudyArm:
-    return StudyArm(name, (f"begin '{ticket.resolve()}'", f"train {length:g}"))
+    """The arm that begins with a ticket, by the path that was given to it."""
+    given = f"./{ticket}" if KEYED.match(str(ticket)) else str(ticket)
+    return StudyArm(name, (f"begin {shlex.quote(given)}", f"train {length:g}"))
 
 
 def _study(

@@ -55,6 +55,7 @@ def summarise(
                     "about": measure.about,
                     "passes": measure.passes,
                     "epochs": measure.epochs,
+                    "trains_parent": measure.trains_parent,
                 }
                 for name, measure in panel.items()
             },

@@ -22,6 +22,7 @@ from recursive_lth.study.panel.measure import Measure
 from recursive_lth.study.plan import Plan
 from recursive_lth.study.play import Ground, Stand, play
 from recursive_lth.study.reading import Line, Reader
+from recursive_lth.study.reading_cost import trainings_read
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.choice import Choices
 
@@ -150,6 +151,8 @@ class Work:
         rows = [row for row in read_lines(path, is_appended=False) if row["seed"] not in seeds]
         for (seed, name), stand in stands.items():
             for done, text in zip(stand.trainings, _texts(self.arms[name]), strict=True):
+                if not done.curve:  # not made
+                    continue
                 place = {"seed": seed, "arm": name, "training": done.number, "move": text}
                 more = {"task": done.move.on, "spent": done.spent, "is_diverged": done.is_diverged}
                 rows.append({**place, **more, "digest": stand.ticket.digest, "curve": done.curve})
@@ -157,14 +160,16 @@ class Work:
 
     def _read(self, stands: Mapping[Key, Stand], known: Mapping[Any, Line]) -> Iterator[Line]:
         """The panel read off all trainings that are to be read."""
-        self.tools.meter.tell(phase="panel")
+        study, meter = self.experiment.study, self.tools.meter
+        count = sum(len(trainings_read(self.experiment, s)) for s in self.plan.stands.values())
+        meter.tell(phase="panel", readings=study.seeds * count * len(study.moments))
         found: list[list[Line]] = []
         for (seed, name), stand in stands.items():
             texts = _texts(self.arms[name])
             reader = Reader(self._ground(seed), self.panel, {"seed": seed, "arm": name}, known)
-            for number in range(len(texts))[-1 if self._reads_last else 0 :]:
+            for done in trainings_read(self.experiment, stand):
                 found.append([])
-                lines = reader.lines(stand.trainings, number, texts[number])
+                lines = self._told(reader.lines(stand.trainings, done.number, texts[done.number]))
                 self.tools.chorus.add(partial(gather, found[-1], lines))
         for _ in self.tools.chorus.run():
             yield from _there(found)
@@ -176,9 +181,12 @@ class Work:
         moves = [move for arm in self.arms.values() for move in arm.moves]
         return any(isinstance(move, Train) and move.state == "carry" for move in moves)
 
-    @property
-    def _reads_last(self) -> bool:
-        return self.experiment.study.readings == "last"
+    def _told(self, lines: Iterator[Line]) -> Iterator[Line]:
+        """The lines, each counted for the watcher."""
+        for line in lines:
+            place: Any = self.tools.meter.now
+            self.tools.meter.tell(read=place.read + 1)
+            yield line
 
 
 def _signed(seed: int, arm: str, stand: Stand) -> Stand:

@@ -9,11 +9,9 @@ from torch import Tensor
 
 from recursive_lth.architecture.graph import STATISTICS, Architecture
 from recursive_lth.errors import InputError
-from recursive_lth.growth.birth import Division
+from recursive_lth.growth.grow import Sprout
 from recursive_lth.study.panel.batch_statistics import reestimated
 from recursive_lth.ticket import masks as masking
-from recursive_lth.ticket.morph import Morph
-from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.ticket.transplant import transplant
 from recursive_lth.training.evaluate import evaluate
 from recursive_lth.training.samples import Samples
@@ -97,20 +95,22 @@ def barrier_above_line(values: Sequence[float]) -> float | None:
     return max(v - (first + (last - first) * i / steps) for i, v in enumerate(values))
 
 
-def embedded(
-    weights: Mapping[str, Tensor],
-    newborn: Ticket,
-    change: Morph,
-    divided: Mapping[str, Division] | None = None,
-) -> dict[str, Tensor]:
+def embedded(weights: Mapping[str, Tensor], sprout: Sprout) -> dict[str, Tensor]:
     """Weights of the parent's architecture as weights of its child's, to draw a line between them.
 
-    Inherited entries are the parent's, new ones those that the child was born with, under the
-    child's masks. Where the growth preserves the function whatever the parent's weights, as all
+    Inherited entries are the parent's, shared out or scaled as the child's were; new and revived
+    ones are those that the child was born with, all under its masks. So the parent's own weights
+    are the newborn. Where the growth preserves the function whatever the parent's weights, as all
     that claim exactness do, the embedded network computes what the parent does: so a parent that
-    was trained on can be compared with a child that was trained. `divided` is `Sprout.divided`,
-    which splits need. Through several growths, once for each.
+    was trained on can be compared with a child that was trained. Through several growths, once for
+    each.
     """
-    moved = transplant(weights, change, newborn.weights)
-    moved |= {name: division.of(moved[name]) for name, division in (divided or {}).items()}
+    newborn = sprout.ticket
+    moved = transplant(weights, sprout.morph, newborn.weights)
+    moved |= {name: division.of(moved[name]) for name, division in sprout.divided.items()}
+    moved |= {name: moved[name] * by.to(moved[name]) for name, by in sprout.scaled.items()}
+    moved |= {
+        name: torch.where(place, newborn.weights[name], moved[name])
+        for name, place in sprout.revived.items()
+    }
     return masking.apply(moved, newborn.masks)

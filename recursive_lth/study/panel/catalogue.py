@@ -118,10 +118,12 @@ CHANGES: Mapping[str, tuple[Read, str, Better, float]] = MappingProxyType(
             drift.in_generation(drift.update_ratio, is_last=True), "", "", 0.0
         ),
         "barrier_from_start": (drift.barrier_from_start, "nats", "less", LINE),
+        "barrier_to_parent": (rivals.barrier_to_parent, "nats", "less", LINE),
         "mask_hamming": (drift.mask_hamming, "share", "less", 0.0),
         "mask_jaccard": (drift.mask_jaccard, "share", "more", 0.0),
     }
 )  # fmt: skip
+TRAIN_PARENTS = frozenset({"barrier_to_parent"})
 FRESH = rivals.against_fresh
 SHORT, LONG = probes.SHORT, rivals.LONG
 NEW_TASK, NEW_LABELS = {"new task": SHORT}, {"new labels": SHORT}
@@ -173,7 +175,10 @@ def _measure(
     trains: Mapping[str, float] = MappingProxyType({}),
 ) -> Measure:
     about, is_default = MEASURE_WORDS[name], name in DEFAULT
-    return Measure(_finite(read), unit, better, kind, about, passes, trains, is_default)
+    trains_parent = name in TRAIN_PARENTS
+    return Measure(
+        _finite(read), unit, better, kind, about, passes, trains, is_default, trains_parent
+    )
 
 
 PANEL: Mapping[str, Measure] = MappingProxyType(

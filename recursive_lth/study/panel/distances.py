@@ -1,8 +1,8 @@
 """How far apart two settings of one network's weights are, over the entries that masks name.
 
-All cost nothing but reading the weights. To measure two tickets take `parts.shared` of their
-masks, to measure a layer or a birth generation those of `parts.by_layer` or `parts.by_birth`; the
-rewind point is `ticket.rewind`. Each is None where it says nothing: no entries, or only zeros.
+All cost nothing but reading the weights. To measure a layer or a birth generation take the masks of
+`parts.by_layer` or `parts.by_birth`; the rewind point is `ticket.rewind`. Each is None where it
+says nothing: no entries, or only zeros.
 """
 
 from collections.abc import Mapping

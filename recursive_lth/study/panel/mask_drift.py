@@ -20,13 +20,11 @@ from recursive_lth.ticket.ticket import Ticket
 class Drift:
     """How two masks differ: `hamming` places over kept weights, in [0, 2], and their `jaccard`.
 
-    `jaccard` is shared over united weights, in [0, 1]; `expected` is that of masks drawn at random
-    with as many weights in each layer.
+    `jaccard` is shared over united weights, in [0, 1].
     """
 
     hamming: float
     jaccard: float
-    expected: float
 
 
 def mask_drift(earlier: Ticket, later: Ticket, density: float) -> Drift | None:
@@ -41,7 +39,7 @@ def mask_drift(earlier: Ticket, later: Ticket, density: float) -> Drift | None:
     if masks[0] is None or masks[1] is None:
         return None
     both = overlap([masks[0], masks[1]])[TOTAL]
-    return Drift(mask_distance(masks[0], masks[1]), both.jaccard, both.expected)
+    return Drift(mask_distance(masks[0], masks[1]), both.jaccard)
 
 
 def drawn(ticket: Ticket, density: float) -> Masks | None:

@@ -20,7 +20,8 @@ class Measure:
     training began, at any moment but the first; "probe" trains copies of it. `better` is "more" or
     "less" where one of them is. `passes` is about what it costs, in forward and backward passes
     over the study's samples; `trains` what a probe trains: the trainings by name, which measures
-    share that name the same, and what each takes in epochs of the dense start network's.
+    share that name the same, and what each takes in epochs of the dense start network's. A measure
+    that `trains_parent` trains what the network has grown from, for as many steps as itself.
     """
 
     read: Read
@@ -31,11 +32,22 @@ class Measure:
     passes: float = 0.0
     trains: Mapping[str, float] = field(default_factory=dict)
     is_default: bool = False
+    trains_parent: bool = False
 
     @property
     def epochs(self) -> float:
         """What it trains where it shares nothing."""
         return sum(self.trains.values())
+
+    @property
+    def is_training(self) -> bool:
+        """True iff it trains anything."""
+        return self.kind == "probe" or self.trains_parent
+
+    @property
+    def fits_few(self) -> bool:
+        """True iff it trains on no more than the study's samples; its passes are that training."""
+        return self.kind == "probe" and not self.trains
 
     def is_taken_at(self, moment: float) -> bool:
         """True iff it has something to say at a moment of a training."""

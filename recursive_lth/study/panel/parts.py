@@ -51,11 +51,6 @@ def by_birth(masks: Mapping[str, Tensor], births: Mapping[str, Tensor]) -> dict[
     }
 
 
-def shared(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> Masks:
-    """Masks of the entries that remain in both."""
-    return {name: mask & second[name] for name, mask in first.items()}
-
-
 def entries(tensors: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> Tensor:
     """The entries that masks name as one float64 vector on the CPU, tensor after tensor."""
     found = [tensors[n].detach()[m.to(tensors[n].device)].cpu().double() for n, m in masks.items()]

@@ -1,10 +1,12 @@
-"""Measures of a network against a rival that learns the same: one with fresh weights, or shaken."""
+"""Measures of a network against a rival that learns the same: a fresh one, a shaken, its parent."""
 
 from dataclasses import replace
 
 import torch
 
 from recursive_lth.growth.fresh import fresh
+from recursive_lth.study.panel.barrier import barrier_above_line, embedded
+from recursive_lth.study.panel.drift import line_of
 from recursive_lth.study.panel.measure import Read
 from recursive_lth.study.panel.probes import accuracy_of, fitted_to
 from recursive_lth.study.scene import Scene
@@ -42,6 +44,28 @@ def shrink_perturb_gain(scene: Scene) -> float | None:
     generator = scene.generator("shrink_perturb")
     moved = shrink_perturb(scene.ticket, SHRINK, PERTURB, generator, scene.initialisation)
     return _difference(further_accuracy(replace(scene, ticket=moved)), further_accuracy(scene))
+
+
+def barrier_to_parent(scene: Scene) -> float | None:
+    """How far the loss rises above the line from the parent, trained on, to the grown network.
+
+    The parent, as it stood before the growth, is trained as its child was: by the same recipe, on
+    the same batches, for as many steps. Then it is embedded through the growth, which where that
+    preserves the function changes nothing of what it computes. About 0 where growth has left the
+    child in the parent's valley (linear mode connectivity, Frankle et al. 2020, arXiv 1912.05671,
+    across two architectures, which is ours); None where the network has not just grown.
+    """
+    learnt = scene.parent.learnt() if scene.parent else None
+    return None if learnt is None else barrier_from(scene, learnt)
+
+
+def barrier_from(scene: Scene, learnt: Ticket) -> float | None:
+    """That barrier from the parent with other weights than it grew with; its own give the start."""
+    weights = learnt.weights
+    for sprout in scene.parent.sprouts if scene.parent else ():
+        weights = embedded(weights, sprout)
+    inside = replace(scene.before, weights=weights)
+    return barrier_above_line(line_of(scene, inside, scene.ticket).losses)
 
 
 def against_fresh(read: Read) -> Read:

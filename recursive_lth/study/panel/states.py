@@ -85,12 +85,12 @@ def weight_norm(scene: Scene) -> float:
 
 def largest_eigenvalue(scene: Scene) -> float:
     """The largest eigenvalue of the loss's Hessian."""
-    return curvature.largest_eigenvalue(_around(scene), scene.generator("eigenvalue")).value
+    return curvature.largest_eigenvalue(_around(scene), scene.generator("eigenvalue"))
 
 
 def hessian_trace(scene: Scene) -> float:
     """The trace of the loss's Hessian."""
-    return curvature.hessian_trace(_around(scene), scene.generator("trace")).value
+    return curvature.hessian_trace(_around(scene), scene.generator("trace"))
 
 
 def sam_sharpness(scene: Scene) -> float:

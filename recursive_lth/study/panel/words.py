@@ -51,6 +51,8 @@ MEASURE_WORDS: Mapping[str, str] = MappingProxyType(
         "update_ratio_youngest": "update_ratio of the weights of the last birth generation",
         "barrier_from_start": "rise of the loss above the line to the start, which right after "
         "growth is the parent in the new shape (Entezari et al. 2022)",
+        "barrier_to_parent": "rise of the loss above the line to what it grew from, trained alike "
+        "and put in the new shape (after Frankle et al. 2020)",
         "mask_hamming": "places changed in the mask that would keep half (You et al. 2020)",
         "mask_jaccard": "overlap of the masks that would keep half, before the training and now",
         "random_label_fit": "share of random labels known after 30 passes (Zhang et al. 2017)",
