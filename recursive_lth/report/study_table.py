@@ -167,7 +167,11 @@ def measures_table(record: StudyRecord) -> Table:
 
 def _write_cost(about: Row) -> str:
     """What reading a measure once costs: passes over the samples, epochs, a parent's training."""
-    told = [f"{about[key]:.2g} {key}" for key in ("passes", "epochs") if about.get(key)]
+    told = [
+        f"{about[key]:.2g} {single if about[key] == 1 else key}"
+        for key, single in (("passes", "pass"), ("epochs", "epoch"))
+        if about.get(key)
+    ]
     told += ["the parent's training"] if about.get("trains_parent") else []
     return ", ".join(told) or UNKNOWN
 
