@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from search_runs import invented, small
 
 from recursive_lth import api
-from recursive_lth.report.descent import lasting_lines, place_winners
+from recursive_lth.report.descent import assign_heights, lasting_lines, place_winners
 from recursive_lth.report.figures import draw_figures
 from recursive_lth.report.page import render
 from recursive_lth.report.population import Life, living_table, most_alive, read_lives
@@ -18,6 +18,7 @@ from recursive_lth.report.population_drawing import draw_lives, draw_population,
 from recursive_lth.report.record import RunRecord, read_run
 from recursive_lth.search.generation import Generation
 from recursive_lth.search.lineage import undominated
+from recursive_lth.search.population import alive
 
 SETTINGS = ("acceptance.rule=front", "acceptance.population=3", "budget.generations=6")
 points = st.lists(st.tuples(st.integers(0, 9), st.integers(1, 9)), min_size=1, max_size=9)
@@ -111,6 +112,18 @@ def test_who_is_crowded_out_may_return() -> None:
     assert [life.is_alive for life in lives] == [False, True, True, False, True]
 
 
+@given(points, st.integers(2, 5))
+def test_who_is_alive_is_who_the_search_would_choose_from(
+    found: list[tuple[int, int]], most: int
+) -> None:
+    """At every moment, from all tickets until then; the page carries their front along."""
+    line = line_of(found)
+    lives = read_lives(record_of(line, most))
+    for n in range(1, len(line)):
+        living = {life.line["digest"] for life in lives for a, b in life.spans if a <= n <= b}
+        assert living == {turn.digest for turn in alive(line[: n + 1], most)}
+
+
 @given(points)
 def test_the_steps_are_the_front(found: list[tuple[int, int]]) -> None:
     """All that no other winner beats, each size once."""
@@ -138,6 +151,11 @@ def test_no_two_share_a_place_and_children_stand_below(draws: list[int], living:
         above, higher = places[turn.parent]
         assert row == higher + 1
         assert column >= above
+    edges = [(turn.parent, turn.digest) for turn in turns[1:]]
+    heights = assign_heights(edges, places)
+    across = {(places[p][1], heights[p]): p for p, c in edges if places[p][0] != places[c][0]}
+    assert len(across) == len({p for p, c in edges if places[p][0] != places[c][0]})
+    assert all(0 < height < 1 for height in heights.values())
     for digest in lasting - {"t0"}:
         parent = turns[int(digest[1:])].parent
         assert parent in lasting

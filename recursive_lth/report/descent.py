@@ -1,6 +1,6 @@
 """The descent of a population: its winning tickets as a tree of several parents."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,8 +13,8 @@ from recursive_lth.report.record import RunRecord
 from recursive_lth.report.standing import best, start
 from recursive_lth.report.tree import Place, shorten
 
-WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 240, 28, 20, 16, 6
-LETTERS = 16  # of a title that fits into a box beside its numbers
+WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 222, 28, 14, 20, 6
+LETTERS = 14  # of a title that fits into a box beside its numbers
 
 
 def draw_descent(record: RunRecord) -> str | None:
@@ -30,16 +30,21 @@ def draw_descent(record: RunRecord) -> str | None:
     shown = [Life(root, (), (), not lives), *lives]
     lasting = lasting_lines(shown)
     places = place_winners(shown, lasting)
+    edges = [
+        (life.line["parent"], life.line["digest"])
+        for life in shown
+        if life.line["parent"] in places
+    ]
+    lanes = assign_heights(edges, places)
     width = 2 * MARGIN + (1 + max(x for x, _ in places.values())) * (WIDTH + GAP_X) - GAP_X
     height = 2 * MARGIN + (1 + max(y for _, y in places.values())) * (HEIGHT + GAP_Y) - GAP_Y
     top = best(record)
 
     def paint(figure: Figure) -> None:
         axes = bare_axes(figure, width, height)
-        for life in sorted(shown, key=lambda life: life.line["digest"] in lasting):
-            digest, parent = life.line["digest"], life.line["parent"]
-            if parent in places:
-                _paint_edge(axes, places[parent], places[digest], is_strong=digest in lasting)
+        for parent, child in sorted(edges, key=lambda edge: edge[1] in lasting):
+            ends = places[parent], places[child]
+            _paint_edge(axes, *ends, lanes[parent], is_strong=child in lasting)
         for life in shown:
             _paint_node(axes, places[life.line["digest"]], life, is_best=life.line is top)
 
@@ -89,11 +94,29 @@ def _corner(place: Place) -> tuple[float, float]:
     return MARGIN + place[0] * (WIDTH + GAP_X), MARGIN + place[1] * (HEIGHT + GAP_Y)
 
 
-def _paint_edge(axes: Axes, parent: Place, child: Place, *, is_strong: bool) -> None:
+def assign_heights(
+    edges: Sequence[tuple[str, str]], places: Mapping[str, Place]
+) -> dict[str, float]:
+    """Where in the gap below it each parent's lines run across, from 0 to 1.
+
+    Parents of one row that have children in other columns differ, so that what crosses is seen.
+    """
+    rows: dict[int, list[str]] = {}
+    for parent, child in sorted(edges, key=lambda edge: places[edge[0]]):
+        row = rows.setdefault(places[parent][1], [])
+        if places[child][0] != places[parent][0] and parent not in row:
+            row.append(parent)
+    found = {parent: 0.5 for parent, _ in edges}
+    for row in rows.values():
+        found |= {parent: (n + 1) / (len(row) + 1) for n, parent in enumerate(row)}
+    return found
+
+
+def _paint_edge(axes: Axes, parent: Place, child: Place, height: float, *, is_strong: bool) -> None:
     """From the foot of a box to the head of another, across in the gap below the first."""
     (x0, y0), (x1, y1) = _corner(parent), _corner(child)
     x0, x1, y0 = x0 + WIDTH / 2, x1 + WIDTH / 2, y0 + HEIGHT
-    across = y0 + GAP_Y / 2
+    across = y0 + GAP_Y * height
     axes.plot([x0, x0, x1, x1], [y0, across, across, y1], linewidth=2.6 if is_strong else 1.1,
               color=LIGHT["accent" if is_strong else "muted"], zorder=1)  # fmt: skip
 

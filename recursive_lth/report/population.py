@@ -48,7 +48,10 @@ def read_lives(record: RunRecord) -> list[Life]:
     if most == 1:
         return []
     turns = [Generation.from_dict(line) for line in record.generations]
-    living = [{turn.digest for turn in alive(turns[:n], most)} for n in range(1, len(turns) + 1)]
+    front, living = list[Generation](), list[set[str]]()
+    for turn in turns:
+        front = alive([*front, turn], len(turns))  # who is beaten once is beaten for good
+        living.append({one.digest for one in alive(front, most)})
     return [
         Life(
             line,
