@@ -17,16 +17,15 @@ from tuning_desks import TWO, check_survived, small_tuning, victim
 from recursive_lth import api
 from recursive_lth.config import TuningExperiment
 from recursive_lth.errors import InputError
-from recursive_lth.tuning.cluster import Cluster, Leave, check_folder, check_shared
+from recursive_lth.tuning.cluster import Cluster, Leave, check_folder, check_shared, cluster
 from recursive_lth.tuning.crew import STRIKES
 from recursive_lth.tuning.desk import absolute, parse_url, sqlite_url
 from recursive_lth.tuning.study import opened
 from recursive_lth.tuning.summary import rows
 
+LONGER = ("base.data.train_limit=400", "base.training.epochs=12", "base.growth.epochs=6")
 SOME = small_tuning(  # trials of some seconds, proposed alike whoever asks
-    TWO,
-    *("tune.trials=3", "tune.sampler=random", "base.data.train_limit=400"),
-    *("base.training.epochs=12", "base.growth.epochs=6", "base.training.engine=dense"),
+    *(TWO, *LONGER, "tune.trials=3", "tune.sampler=random", "base.training.engine=dense")
 )
 
 
@@ -79,7 +78,7 @@ def test_a_killed_worker_of_a_cluster_loses_no_trial(address: str, tmp_path: Pat
 
 def test_a_stop_of_the_coordinator_sends_the_workers_away(address: str, tmp_path: Path) -> None:
     """Their trials are given back, no loss is counted, and the same command goes on."""
-    experiment = small_tuning(TWO, "tune.trials=3")
+    experiment = small_tuning(TWO, "tune.trials=3", *LONGER)
 
     def stop(place: Any) -> None:
         if place.running == 2:
@@ -93,6 +92,29 @@ def test_a_stop_of_the_coordinator_sends_the_workers_away(address: str, tmp_path
     assert "RUNNING" not in states
     found = tune(experiment, tmp_path, workers=address)
     assert [row["state"] for row in found] == ["complete"] * 3
+    assert all(row["losses"] == 0 for row in found)
+
+
+def test_a_worker_that_retires_gives_its_trial_back(tmp_path: Path) -> None:
+    """As where a cluster is made smaller: nothing is lost, another goes on."""
+    from distributed import Client, LocalCluster
+
+    experiment = small_tuning(TWO, "tune.trials=3", *LONGER)
+    retired: list[str] = []
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+
+        def retire(place: Any) -> None:
+            if place.running == 2 and not retired:
+                retired.append(min(client.nthreads()))
+                client.retire_workers(retired, close_workers=True)
+
+        found = tune(experiment, tmp_path, workers=cluster.scheduler_address, watch=retire)
+    assert len(retired) == 1
+    assert [row["state"] for row in found] == ["complete"] * 3
+    assert sum(row["attempts"] for row in found) == 4
     assert all(row["losses"] == 0 for row in found)
 
 
@@ -209,10 +231,21 @@ def test_workers_that_end_are_not_replaced_for_ever(kind: str) -> None:
         end_one(1)
 
 
-def test_a_scheduler_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone(self: Client) -> dict[str, int]:
-        raise OSError("closed")
+@pytest.mark.parametrize("error", [OSError("closed"), RuntimeError("ConnectionPool is closed")])
+def test_a_scheduler_that_is_gone_is_told(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing that comes after hides it."""
 
-    monkeypatch.setattr(Client, "nthreads", gone)
+    def gone(self: Client, *arguments: Any, **options: Any) -> dict[str, int]:
+        raise error
+
+    def tend_twice() -> None:
+        with cluster(Client({"a"}), idle) as members:
+            members.tend(0)
+            monkeypatch.setattr(Client, "nthreads", gone)
+            monkeypatch.setattr(Client, "cancel", gone)
+            members.tend(0)
+
     with pytest.raises(InputError, match="scheduler is gone"):
-        Cluster(Client(set()), idle).tend(0)
+        tend_twice()

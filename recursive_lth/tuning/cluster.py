@@ -18,6 +18,7 @@ from sqlalchemy.engine import URL
 from recursive_lth.errors import InputError
 from recursive_lth.tuning.crew import SECONDS_TO_STOP, STOPPED, STRIKES
 
+GONE = (OSError, RuntimeError)  # what a client raises without its scheduler, and once it gave up
 Leave = Callable[[Any], None]  # raises `SystemExit` once a worker is no longer wanted
 Serve = Callable[[Leave], None]
 
@@ -61,7 +62,7 @@ class Cluster:
     def stop(self) -> None:
         """Send all workers away; each gives its trial back."""
         tasks = list(self._tasks.values())
-        with suppress(OSError):  # without a scheduler there is nobody left to wait for
+        with suppress(*GONE):  # without a scheduler there is nobody left to wait for
             self._client.cancel(tasks, force=True)
             keys = [task.key for task in tasks]
             self._client.run(_rested, keys, workers=list(self._tasks), on_error="ignore")
@@ -69,7 +70,7 @@ class Cluster:
     def _workers(self) -> set[str]:
         try:
             return set(self._client.nthreads())
-        except OSError:
+        except GONE:
             raise InputError(
                 "the Dask scheduler is gone: start it again, then the same command goes on"
             ) from None
@@ -108,14 +109,15 @@ def check_folder(path: Path) -> None:
 
 def _travel(serve: Serve) -> None:
     """Runs in the worker: trials, one at a time however many threads it has."""
-    from distributed import get_worker
+    from distributed import Status, get_worker
 
     worker = get_worker()
     key = worker.get_current_task()
 
     def leave(place: Any = None) -> None:
         task = worker.state.tasks.get(key)
-        if task is None or task.state != "executing":  # cancelled, or its coordinator is gone
+        is_wanted = task is not None and task.state == "executing"  # or its coordinator is gone
+        if not is_wanted or worker.status not in (Status.running, Status.paused):
             raise SystemExit(STOPPED)
 
     with _at_work, suppress(SystemExit):
