@@ -121,7 +121,7 @@ def tune(
     data_dir: Path | str | None = None,
     out: Path | str = Path("runs"),
     device: str = "auto",
-    workers: int = 1,
+    workers: str = "1",
     storage: str | None = None,
     heartbeat: int | None = None,
     resume: Literal["auto", "never", "must"] = "auto",

@@ -13,6 +13,7 @@ from tuning_desks import SMALL, TWO
 
 from recursive_lth.cli import main
 from recursive_lth.config_file import read_toml
+from recursive_lth.running import workers
 from recursive_lth.tuning_file import tuning_experiment_from
 
 SETTINGS = [word for setting in (*SMALL, TWO) for word in ("--set", setting)]
@@ -118,6 +119,8 @@ def test_a_dry_run_prints_an_experiment_that_can_be_run_and_writes_nothing(
         (["tune", "--set", "tune.trial=3"], "did you mean 'trials'"),
         (["tune", "--set", "base.growth.polcy=tpe"], "did you mean 'growth.policy'"),
         (["tune", "--workers", "-1"], "--workers"),
+        (["tune", "--workers", "all"], "a number from 0 on or a Dask scheduler's address"),
+        (["tune", "--workers", "tcp://127.0.0.1:9"], "no Dask scheduler answers"),
         (["tune", "--heartbeat", "0"], "--heartbeat"),
         (["tune", "--storage", "mysql://a@b/c"], "workers can share"),
         (["tune", "--storage", "postgresql://a@127.0.0.1:1/c"], "cannot open"),
@@ -135,6 +138,7 @@ def test_bad_input_is_one_line_and_status_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(workers, "SECONDS_TO_ANSWER", 1)
     assert main(arguments) == 2
     shown = capsys.readouterr()
     assert shown.out == ""

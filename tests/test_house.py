@@ -50,7 +50,7 @@ HOMES = {
     "optuna": ("search", "tuning"),
     "sqlalchemy": ("tuning",),
     "dask": ("running/workers",),
-    "distributed": ("running/workers",),
+    "distributed": ("running/workers", "tuning/cluster"),
     "matplotlib": ("report",),
     "jinja2": ("report",),
     "cyclopts": ("cli",),

@@ -8,57 +8,30 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from postgres_server import server
 from tiny import clean_environment
-from tuning_desks import TWO, check_whole, desk_in, small_tuning, write_experiment
+from tuning_desks import (
+    TWO,
+    check_survived,
+    desk_in,
+    small_tuning,
+    victim,
+    write_experiment,
+)
 
 from recursive_lth.config_file import experiment_to_toml
 from recursive_lth.files import read_json
-from recursive_lth.tuning import queue
-from recursive_lth.tuning.desk import Desk, parse_url, sqlite_url
+from recursive_lth.tuning.desk import parse_url, sqlite_url
 from recursive_lth.tuning.study import opened
-from recursive_lth.tuning.summary import rows
 
-MOST_KILLS = 2  # of one trial: the third in a row at one place would be a quarantine
 LONG = (  # trials of some seconds
     *("base.data.train_limit=0", "base.training.epochs=15", "base.growth.epochs=8"),
     *("base.pruning.epochs=8", "base.growth.judge_epochs=3", "base.budget.generations=2"),
 )
-
-
-def victim(desk: Desk, hurt: Counter[int], patience: float) -> tuple[int, int]:
-    """The process of a running attempt, and its slot, among those not hurt too often yet."""
-    for _ in range(round(patience / 0.05)):
-        for slot, attempts in queue.slots(desk).items():
-            worker = attempts[-1].user_attrs.get(queue.WORKER, "")
-            if queue.standing(attempts) == "running" and worker and hurt[slot] < MOST_KILLS:
-                process = int(worker.rpartition(":")[2])
-                if is_alive(process):
-                    return process, slot
-        time.sleep(0.05)
-    raise AssertionError("nobody took a trial")
-
-
-def is_alive(process: int) -> bool:
-    """False for a process that is gone, or dead and not yet waited for."""
-    try:
-        status = Path(f"/proc/{process}/status").read_text("utf-8")
-    except FileNotFoundError:
-        return False
-    return "State:\tZ" not in status
-
-
-def check_survived(desk: Desk, kills: int) -> None:
-    """Every trial complete, once, as it was first proposed, and no proposal made twice."""
-    check_whole(desk)
-    found = rows(desk)
-    assert {row["state"] for row in found} == {"complete"}
-    proposals = [tuple(row["values"].items()) for row in found]
-    assert len(set(proposals)) == len(proposals)
-    assert sum(row["attempts"] - 1 for row in found) >= kills
 
 
 def test_killed_workers_leave_nothing_behind(tmp_path: Path) -> None:
@@ -84,28 +57,31 @@ def test_killed_workers_leave_nothing_behind(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[], str | None]]:
-    """What `--storage` is to be: nothing for SQLite, an address for PostgreSQL."""
-    if request.param == "sqlite":
-        yield lambda: None
-        return
-    with server() as url:
-        yield lambda: url
+def options(request: pytest.FixtureRequest) -> Iterator[list[str]]:
+    """What tells `tune` where its study lies, and whose workers it has."""
+    with ExitStack() as stack:
+        if request.param == "postgresql":
+            yield ["--workers", "2", "--storage", stack.enter_context(server())]
+        elif request.param == "cluster":
+            from distributed import LocalCluster
+
+            cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0")
+            yield ["--workers", stack.enter_context(cluster).scheduler_address]
+        else:
+            yield ["--workers", "2"]
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
-@pytest.mark.parametrize("place", ["sqlite", "postgresql"], indirect=True)
-def test_fifteen_kills_of_workers_and_coordinators(
-    place: Callable[[], str | None], tmp_path: Path
-) -> None:
-    """The real thing: `tune --workers 2`, twelve workers killed and three coordinators."""
+@pytest.mark.parametrize("options", ["sqlite", "postgresql", "cluster"], indirect=True)
+def test_fifteen_kills_of_workers_and_coordinators(options: list[str], tmp_path: Path) -> None:
+    """The real thing: `tune` with two workers, twelve of them killed and three coordinators."""
     experiment = small_tuning(TWO, "tune.trials=20", "tune.sampler=tpe", *LONG)
     file = tmp_path / "experiment.toml"
     file.write_text(experiment_to_toml(experiment), "utf-8")
-    storage, draw = place(), random.Random(0)  # noqa: S311 (no secret)
-    words = ["tune", str(file), "--workers", "2", "--heartbeat", "1", "--device", "cpu", "--quiet"]
-    words += ["--out", str(tmp_path), *(["--storage", storage] if storage else [])]
+    draw = random.Random(0)  # noqa: S311 (no secret)
+    words = ["tune", str(file), *options, "--heartbeat", "1", "--device", "cpu", "--quiet"]
+    words += ["--out", str(tmp_path)]
 
     def begin() -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "recursive_lth", *words]
@@ -113,7 +89,7 @@ def test_fifteen_kills_of_workers_and_coordinators(
 
     coordinator, hurt = begin(), Counter[int]()
     folder = tmp_path / experiment.folder_name
-    url = parse_url(storage or sqlite_url(folder))
+    url = parse_url(options[3] if "--storage" in options else sqlite_url(folder))
     wait_for(lambda: (folder / "experiment.toml").exists(), 120)
     time.sleep(5)  # until the study is there too
     with opened(url, experiment, {}, is_joining=True) as desk:

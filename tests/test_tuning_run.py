@@ -202,7 +202,7 @@ def test_a_coordinator_without_workers_waits_for_those_that_join(tmp_path: Path)
     other = Thread(target=lambda: joined.extend(api.work(folder, device="cpu")))
     other.start()
     told: list[Any] = []
-    rows = tune(TINY, tmp_path, workers=0, watch=told.append)
+    rows = tune(TINY, tmp_path, workers="0", watch=told.append)
     other.join(60)
     assert timeless(rows) == timeless(joined)
     assert [row["trial"] for row in rows] == [0, 1, 2]
@@ -223,7 +223,7 @@ def test_progress_is_told_and_never_falls(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"workers": -1}, "--workers must be 0 or more"),
+        ({"workers": "-1"}, "--workers takes a number from 0 on"),
         ({"heartbeat": 0}, "--heartbeat must be at least 1"),
         ({"resume": "must"}, "nothing to resume"),
         ({"storage": "mysql://me@there/db"}, "workers can share"),

@@ -12,7 +12,7 @@ from recursive_lth import api
 from recursive_lth.config import TuningExperiment
 from recursive_lth.errors import InputError
 from recursive_lth.search import run as search_run
-from recursive_lth.tuning import queue, run, trial
+from recursive_lth.tuning import queue, serve, trial
 from recursive_lth.tuning.desk import Desk
 from recursive_lth.tuning_file import tuned
 
@@ -77,7 +77,7 @@ def test_a_full_disk_fails_no_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     with monkeypatch.context() as patch:
         patch.setattr(trial, "grow", full)
-        patch.setattr(run, "write_atomic", full)
+        patch.setattr(serve, "write_atomic", full)
         with pytest.raises(InputError, match="No space left"):
             tune(experiment, tmp_path)
     (row,) = tune(experiment, tmp_path)

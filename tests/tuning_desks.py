@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +19,11 @@ from recursive_lth.tuning import queue
 from recursive_lth.tuning.desk import Desk, parse_url, sqlite_url
 from recursive_lth.tuning.pulse import Pulse
 from recursive_lth.tuning.study import opened
+from recursive_lth.tuning.summary import rows
 from recursive_lth.tuning_file import tuning_experiment_from
 
 ORIGIN = {"device": "cpu"}
+MOST_KILLS = 2  # of one trial: the third in a row at one place would be a quarantine
 LONG_AGO = "2000-01-01 00:00:00"
 SMALL = (
     *(f"base.{setting}" for setting in TINY),
@@ -109,6 +112,38 @@ def check_whole(desk: Desk) -> None:
         assert sum(trial.state == TrialState.COMPLETE for trial in attempts) <= 1
         whole = [trial.params for trial in attempts if trial.params.keys() == keys]
         assert whole.count(whole[-1]) == len(whole)  # a retry proposes what was lost
+
+
+def victim(desk: Desk, hurt: Counter[int], patience: float) -> tuple[int, int]:
+    """The process of a running attempt, and its slot, among those not hurt too often yet."""
+    for _ in range(round(patience / 0.05)):
+        for slot, attempts in queue.slots(desk).items():
+            worker = attempts[-1].user_attrs.get(queue.WORKER, "")
+            if queue.standing(attempts) == "running" and worker and hurt[slot] < MOST_KILLS:
+                process = int(worker.rpartition(":")[2])
+                if is_alive(process):
+                    return process, slot
+        time.sleep(0.05)
+    raise AssertionError("nobody took a trial")
+
+
+def is_alive(process: int) -> bool:
+    """False for a process that is gone, or dead and not yet waited for."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text("utf-8")
+    except FileNotFoundError:
+        return False
+    return "State:\tZ" not in status
+
+
+def check_survived(desk: Desk, kills: int) -> None:
+    """Every trial complete, once, as it was first proposed, and no proposal made twice."""
+    check_whole(desk)
+    found = rows(desk)
+    assert {row["state"] for row in found} == {"complete"}
+    proposals = [tuple(row["values"].items()) for row in found]
+    assert len(set(proposals)) == len(proposals)
+    assert sum(row["attempts"] - 1 for row in found) >= kills
 
 
 def pretend(folder: Path, url: str, seconds: float) -> None:

@@ -87,11 +87,12 @@ DryRun = Annotated[
     bool, _flag("--dry-run", "Print the resolved experiment and what it costs; run nothing.")
 ]
 TrialWorkers = Annotated[
-    int,
+    str,
     _option(
         "--workers",
-        "Processes that run trials; 0: none here, only those that join with `worker`.",
-        metavar="N",
+        "How many processes run trials side by side, or the address of a Dask scheduler whose "
+        "workers do; 0: only those that join with `worker`.",
+        metavar="N or tcp://HOST:PORT",
     ),
 ]
 Storage = Annotated[

@@ -20,6 +20,7 @@ EXAMPLES = """Examples:
   recursive-lth tune --workers 2
   recursive-lth tune tune_digits --set tune.trials=40 --set base.training.epochs=60
   recursive-lth tune my_search.toml --storage postgresql+psycopg://me@host/tuning --workers 0
+  recursive-lth tune --workers tcp://127.0.0.1:8786
   recursive-lth tune --dry-run
 """
 Name = Annotated[str, Parameter(help="An experiment's name from `list`, or a FILE.toml.")]
@@ -29,7 +30,7 @@ def tune(
     experiment: Name = "tune_digits",
     /,
     *,
-    workers: options.TrialWorkers = 1,
+    workers: options.TrialWorkers = "1",
     storage: options.Storage = None,
     heartbeat: options.Heartbeat = None,
     data_dir: options.DataDir = None,

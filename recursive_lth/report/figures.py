@@ -7,7 +7,9 @@ from recursive_lth.report.candidates import draw_candidates
 from recursive_lth.report.confirmation_drawing import draw_confirmations
 from recursive_lth.report.curves import draw_curves
 from recursive_lth.report.density import draw_density
+from recursive_lth.report.descent import draw_descent
 from recursive_lth.report.growth_drawing import draw_growth, draw_network
+from recursive_lth.report.population_drawing import draw_lives, draw_population
 from recursive_lth.report.progress import draw_accuracy
 from recursive_lth.report.record import RunRecord
 from recursive_lth.report.standing import best
@@ -65,6 +67,9 @@ def draw_growths(record: RunRecord) -> list[GrowthFigure]:
 
 FIGURES: dict[str, Callable[[RunRecord], str | None]] = {
     "accuracy": draw_accuracy,
+    "population": draw_population,
+    "lives": draw_lives,
+    "descent": draw_descent,
     "tree": draw_tree,
     "confirmations": draw_confirmations,
     "candidates": draw_candidates,

@@ -8,6 +8,7 @@ from recursive_lth.files import write_atomic
 from recursive_lth.report.answer import find_answer
 from recursive_lth.report.confirmations import confirmation_table
 from recursive_lth.report.figures import draw_figures, draw_growths
+from recursive_lth.report.population import living_table, most_alive
 from recursive_lth.report.quantities import count, duration, operations
 from recursive_lth.report.record import RunRecord, read_run
 from recursive_lth.report.standing import best, front
@@ -40,6 +41,8 @@ def render(record: RunRecord) -> str:
         best=ticket["digest"] if ticket else "",
         generations=record.generations,
         front=front_table(front(record), best=ticket["digest"] if ticket else ""),
+        most_alive=most_alive(record),
+        living=living_table(record),
         lineage=lineage_table(record.generations),
         certificates=certificate_table(record.generations),
         confirmations=confirmation_table(record.generations),

@@ -8,6 +8,7 @@ from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path
 
 from recursive_lth.report.canvas import LIGHT, bare_axes, draw_svg, operator_colour
+from recursive_lth.report.population import most_alive
 from recursive_lth.report.quantities import percent
 from recursive_lth.report.record import RunRecord
 from recursive_lth.report.standing import Line, best
@@ -50,8 +51,13 @@ def _trunk(generations: Sequence[Line]) -> set[str]:
     return found
 
 
-def draw_tree(record: RunRecord) -> str:
-    """SVG: the lineage, accepted path strong, rejected branches faded, the best ticket filled."""
+def draw_tree(record: RunRecord) -> str | None:
+    """SVG: the lineage, accepted path strong, rejected branches faded, the best ticket filled.
+
+    None for a population, which has no one path: see `descent`.
+    """
+    if most_alive(record) > 1:
+        return None
     places = place_tickets(record.generations)
     trunk = _trunk(record.generations)
     top = best(record)
@@ -86,6 +92,11 @@ def _paint_edge(axes: Axes, parent: Place, child: Place, *, on_trunk: bool) -> N
     axes.add_patch(patch)
 
 
+def shorten(title: str, letters: int) -> str:
+    """A title that fits into a box."""
+    return title if len(title) <= letters else f"{title[: letters - 1]}…"
+
+
 def _paint_node(axes: Axes, place: Place, line: Line, *, is_best: bool) -> None:
     x, y = _corner(place)
     colour = operator_colour(line["operator"])
@@ -98,8 +109,7 @@ def _paint_node(axes: Axes, place: Place, line: Line, *, is_best: bool) -> None:
     ink = LIGHT["paper" if is_best else "ink"]
     soft = LIGHT["paper"] if is_best else colour
     middle = x + WIDTH / 2
-    title = f"{line['generation']} · {line['operator']}"
-    title = title if len(title) <= LETTERS else f"{title[: LETTERS - 1]}…"
+    title = shorten(f"{line['generation']} · {line['operator']}", LETTERS)
     axes.text(middle, y + 14, title, ha="center", va="center", size=10.5, weight="bold", color=soft,
               alpha=strength)  # fmt: skip
     words = percent(line["val_accuracy"])

@@ -9,7 +9,7 @@ import logging
 import multiprocessing
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 from recursive_lth.errors import InputError
@@ -17,6 +17,7 @@ from recursive_lth.running.crew import Crew, Done, Ended, here
 from recursive_lth.running.errand import Brought, Errand, errand_of, perform
 from recursive_lth.running.wanted import Company
 
+MOST_WORKERS = 1024
 MOST_KILLED = 3  # workers that one errand may take down
 TOPIC = "recursive-lth"
 ENVIRONMENT = {"OMP_NUM_THREADS": "1"}  # Dask's own has memory given back at every step
@@ -36,14 +37,8 @@ def crew_of(workers: str) -> Iterator[Crew]:
     if workers == "1":
         yield here
         return
-    is_address = workers.startswith(ADDRESSES)
-    if not is_address and not (workers.isdecimal() and 1 < int(workers) <= 1024):
-        raise InputError(
-            f"--workers takes a number from 1 on or a Dask scheduler's address such as "
-            f"tcp://127.0.0.1:8786, got {workers!r}"
-        )
+    size = 0 if is_address(workers) else number_of(workers, least=1)
     import dask
-    from distributed import Client
 
     quiet = {
         "distributed.scheduler.allowed-failures": MOST_KILLED,
@@ -56,20 +51,44 @@ def crew_of(workers: str) -> Iterator[Crew]:
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.target": False,
     }
-    with dask.config.set(quiet):
-        cluster = None if is_address else _local(int(workers))
-        try:
-            client = Client(cluster or workers, timeout=SECONDS_TO_ANSWER, set_as_default=False)
-        except OSError:
-            raise InputError(
-                f"no Dask scheduler answers at {workers}: start one with `dask scheduler`"
-            ) from None
-        try:
-            yield _Dask(client)
-        finally:
-            client.close()
-            if cluster is not None:
-                cluster.close()
+    with dask.config.set(quiet), ExitStack() as stack:
+        place = stack.enter_context(closing(_local(size))) if size else workers
+        yield _Dask(stack.enter_context(connected(place)))
+
+
+def is_address(workers: str) -> bool:
+    """True iff `--workers` names a Dask scheduler."""
+    return workers.startswith(ADDRESSES)
+
+
+def number_of(workers: str, *, least: int) -> int:
+    """The number that `--workers` is. Raises `InputError` where it is none, or below the least."""
+    if not (workers.isdecimal() and least <= int(workers) <= MOST_WORKERS):
+        raise InputError(
+            f"--workers takes a number from {least} on or a Dask scheduler's address such as "
+            f"tcp://127.0.0.1:8786, got {workers!r}"
+        )
+    return int(workers)
+
+
+@contextmanager
+def connected(place: Any) -> Iterator[Any]:
+    """A client of a Dask cluster, or of the scheduler at an address, closed at the end.
+
+    Raises `InputError` where nobody answers there.
+    """
+    from distributed import Client
+
+    try:
+        client = Client(place, timeout=SECONDS_TO_ANSWER, set_as_default=False)
+    except OSError:
+        raise InputError(
+            f"no Dask scheduler answers at {place}: start one with `dask scheduler`"
+        ) from None
+    try:
+        yield client
+    finally:
+        client.close()
 
 
 def _local(workers: int) -> Any:

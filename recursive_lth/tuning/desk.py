@@ -68,6 +68,13 @@ def check_url(url: str) -> None:
             pass
 
 
+def absolute(url: URL) -> URL:
+    """The same database for a process that works in another folder."""
+    if url.get_backend_name() != "sqlite":
+        return url
+    return url.set(database=Path(url.database or "").absolute().as_posix())
+
+
 def hidden(url: URL) -> str:
     """An address without its password, for files and messages."""
     return url.render_as_string(hide_password=True)
