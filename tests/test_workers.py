@@ -12,6 +12,7 @@ from lottery_runs import small
 from recursive_lth.config import TicketExperiment
 from recursive_lth.errors import InputError
 from recursive_lth.lottery.run import prune
+from recursive_lth.running import errand as errand_module
 from recursive_lth.running import workers as workers_module
 from recursive_lth.running.fit import EndsAt
 from recursive_lth.running.job import Job, Source
@@ -78,3 +79,18 @@ def test_functions_of_this_process_stay_in_it(tmp_path: Path) -> None:
     assert Wanted(there, ticket, job, EndsAt(3)).is_portable
     assert not Wanted(there, ticket, job, lambda rows, step: False).is_portable
     assert not Wanted(bench, ticket, job).is_portable
+
+
+def test_workers_have_the_data_before_the_first_training(tmp_path: Path) -> None:
+    """Each has loaded them while the coordinator was free for something else."""
+    bench = search_runs.bench_of(search_runs.small(), tmp_path)
+    source = Source(bench.experiment, None, "cpu")
+    with crew_of("2", source) as crew:
+        client = crew._client  # type: ignore[attr-defined]
+        asked = [client.submit(_held, workers=[a], pure=False) for a in client.nthreads()]
+        assert [one.result() for one in asked] == [1, 1]
+
+
+def _held() -> int:
+    """How many sources this worker holds; asked after what it was given before."""
+    return errand_module._supply.cache_info().currsize

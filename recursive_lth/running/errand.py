@@ -71,6 +71,13 @@ def perform(errand: Errand, news: News) -> Brought:
     return Brought(fits, clock.seconds)
 
 
+def make_ready(source: Source[Any]) -> None:
+    """Load here what trainings of this source will ask for, before they do."""
+    experiment, supply = source.experiment, _supply(source.data_dir, source.device)
+    supply.split(experiment.data, experiment.seed)
+    supply.batches(experiment.data, experiment.seed, experiment.training)
+
+
 def _wanted(call: Call, stages: Stages, relay: "Relay", clock: Clock) -> Wanted:
     source = call.source
     experiment = source.experiment

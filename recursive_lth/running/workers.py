@@ -14,7 +14,8 @@ from typing import Any
 
 from recursive_lth.errors import InputError
 from recursive_lth.running.crew import Crew, Done, Ended, here
-from recursive_lth.running.errand import Brought, Errand, errand_of, perform
+from recursive_lth.running.errand import Brought, Errand, errand_of, make_ready, perform
+from recursive_lth.running.job import Source
 from recursive_lth.running.wanted import Company
 
 MOST_WORKERS = 1024
@@ -29,9 +30,10 @@ ADDRESSES = ("tcp://", "tls://", "ucx://")
 
 
 @contextmanager
-def crew_of(workers: str) -> Iterator[Crew]:
+def crew_of(workers: str, source: Source[Any] | None = None) -> Iterator[Crew]:
     """The crew that `--workers` names: "1" is this process, "4" as many more, tcp://... a cluster.
 
+    With a `source` its data are loaded by every worker that is there, while this process goes on.
     Raises `InputError` where it is neither a number nor an address, or nobody answers there.
     """
     if workers == "1":
@@ -53,7 +55,10 @@ def crew_of(workers: str) -> Iterator[Crew]:
     }
     with dask.config.set(quiet), ExitStack() as stack:
         place = stack.enter_context(closing(_local(size))) if size else workers
-        yield _Dask(stack.enter_context(connected(place)))
+        client = stack.enter_context(connected(place))
+        readied = [] if source is None else _readied(client, source)
+        yield _Dask(client)
+        client.cancel(readied)
 
 
 def is_address(workers: str) -> bool:
@@ -111,6 +116,17 @@ def _local(workers: int) -> Any:
         except RuntimeError as error:
             reason = error
     raise InputError(f"{workers} workers cannot be started ({reason}): use fewer --workers")
+
+
+def _readied(client: Any, source: Source[Any]) -> list[Any]:
+    """Errands to make ready, one pinned to each worker; what goes wrong there, trainings will say.
+
+    The list keeps them wanted.
+    """
+    return [
+        client.submit(make_ready, source, workers=[address], pure=False)
+        for address in client.nthreads()
+    ]
 
 
 def _method() -> str:
