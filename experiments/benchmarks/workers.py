@@ -44,6 +44,7 @@ from recursive_lth.training.loop import training
 from recursive_lth.training.samples import Samples
 
 CANDIDATES = (
+    "training.engine=dense",  # what `auto` measures differs from run to run, and with it last bits
     "growth.policy=random",
     "growth.candidates=16",
     "growth.together=16",
@@ -51,7 +52,12 @@ CANDIDATES = (
     "growth.rungs=1",
     "budget.generations=2",
 )
-TICKETS = ("training.epochs=2", "pruning.rounds=3", "tickets.look_every=300")
+TICKETS = (
+    "training.engine=dense",
+    "training.epochs=2",
+    "pruning.rounds=3",
+    "tickets.look_every=300",
+)
 STEPS, SAMPLES = 8000, 55_000  # of a bare loop
 Way = Callable[[str, Path | None], tuple[float, Any]]  # (workers, data) -> (seconds, results)
 
