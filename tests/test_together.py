@@ -1,13 +1,17 @@
 """Each member of a population ends as it would alone: weights, moments, losses, in float64."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 import pytest
 import torch
 from strategies import exact_masks, normal_weights
 
+from recursive_lth.architecture.draft import Draft
 from recursive_lth.architecture.graph import Architecture
+from recursive_lth.architecture.layer import Layer
 from recursive_lth.architecture.zoo import convnet, mlp
 from recursive_lth.config import Training
 from recursive_lth.growth.operators import OPERATORS
@@ -103,6 +107,35 @@ def test_residual_streams_join(sparse: tuple[str, ...]) -> None:
         for seed, hidden in enumerate(((5, 4), (3, 6)))
     ]
     *_, last = training_together(members, sparse)
+    for number, one in enumerate(members):
+        check_equal(last.of(number), alone(one))
+
+
+def seen_twice(hidden: tuple[int, ...]) -> Architecture:
+    """A perceptron whose images are read by a layer, by an activation, and by a sum with that."""
+    draft = Draft((1, 4, 4), 3)
+    flat = draft.plain("flatten", Layer("flatten", ("input",)))
+    both = draft.plain("sum", Layer("add", (draft.relu("positive", flat), flat)))
+    draft.linear("fc1", flat, "hidden", hidden[0])
+    draft.linear("fc2", both, "hidden", hidden[0])
+    return draft.finish(draft.plain("end", Layer("add", ("fc1", "fc2"))))
+
+
+@pytest.mark.parametrize("sparse", [(), ("fc1",), ("fc1", "fc2", "output")])
+@pytest.mark.parametrize("owners", [(0, 0, 0), (0, 1, 0, 0, 1), (1, 0)])
+@pytest.mark.parametrize("build", [partial(mlp, (1, 4, 4), 3), residual, seen_twice])
+def test_members_that_see_the_same_images(
+    build: Callable[[tuple[int, ...]], Architecture],
+    owners: tuple[int, ...],
+    sparse: tuple[str, ...],
+) -> None:
+    """Of one seed and one set of data: they read one stream, and end as each would alone."""
+    streams = [member(build((7, 5)), RECIPES["adam, clipped"], seed, 1) for seed in (0, 1)]
+    members = []
+    for seed, owner in enumerate(owners):
+        one = member(build((7, 5)), RECIPES["adam, clipped"], seed, 0.5)
+        members.append(replace(one, data=streams[owner].data, seed=streams[owner].seed))
+    *_, last = training_together(members, [name for name in sparse if name in build((7, 5)).layers])
     for number, one in enumerate(members):
         check_equal(last.of(number), alone(one))
 

@@ -46,14 +46,17 @@ class Pattern:
         return Pattern.at((mask.shape[0], mask.shape[1]), rows, columns)
 
     @staticmethod
-    def blocks(masks: Sequence[Tensor], out: int, width: int) -> "Pattern":
-        """The pattern of masks (<= out, <= width) down the diagonal, each in a block so large."""
+    def blocks(masks: Sequence[Tensor], out: int, width: int, read: Sequence[int]) -> "Pattern":
+        """The pattern of masks (<= out, <= width), each in a block so large, one below the other.
+
+        `read` says for each which block of columns it lies in: down the diagonal where none share.
+        """
         rows, columns = [], []
         for number, mask in enumerate(masks):
             found = mask.nonzero(as_tuple=True)
             rows.append(found[0] + number * out)
-            columns.append(found[1] + number * width)
-        shape = (out * len(masks), width * len(masks))
+            columns.append(found[1] + read[number] * width)
+        shape = (out * len(masks), width * (1 + max(read)))
         return Pattern.at(shape, torch.cat(rows), torch.cat(columns))
 
     @staticmethod

@@ -7,7 +7,7 @@ from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.choice import large_and_thin, sparse_layers
 from recursive_lth.training.engine import can_be_sparse
 
-MOST_TOGETHER = 0.25  # density of a layer that is sparse in a company
+MOST_TOGETHER = 0.33  # density of a layer that is sparse in a company
 
 
 def sparse_of(
@@ -18,7 +18,7 @@ def sparse_of(
     Weights that are read through a lens, as coefficients or supermasks are, and tallies of all
     weights leave all dense. `sparse` makes sparse whatever can be and has lost a weight, `auto`
     what measures say. A company is not measured: many at once share the overheads that make
-    measures of a lone layer waver, and below a quarter of its weights a large layer has always been
+    measures of a lone layer waver, and below a third of its weights a large layer has always been
     faster sparse.
     """
     architecture, recipe, masks = ticket.architecture, job.recipe, ticket.masks

@@ -12,7 +12,7 @@ from recursive_lth.running.job import Bench, Job
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.together import Member
 
-MOST_WORK = 4_000_000  # multiply-adds of a member's batch: above, dense products fill the machine
+MOST_WORK = 6_000_000  # multiply-adds of a member's batch: above, dense products fill the machine
 MOST_MEMBERS = 8  # more gain little, and fewer companies than workers would leave some idle
 
 

@@ -3,6 +3,7 @@
 Activations are (members, features, samples), features padded to the widest member's. A linear layer
 is one batched product of padded matrices or, where its weights are sparse, one product with a
 block-diagonal sparse matrix. Padding is masked: it begins at 0 and no remaining weight reads it.
+Images are (streams, features, samples): members that see the same ones read them where they lie.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,6 +45,8 @@ class Population:
     patterns: Mapping[str, Pattern]
     engines: tuple[Engine, ...]
     cover: Mapping[str, Tensor]  # of dense weights, (members, out, in): what may be other than 0
+    streams: Tensor  # which images each member sees, (members,)
+    images: frozenset[str]  # where they are, as they come
 
     def pack(self, members: Sequence[Mapping[str, Tensor]]) -> Weights:
         """One tensor for all members: (members, ...) padded by 0, or values block after block."""
@@ -86,44 +89,55 @@ class Population:
         return found.to(self.patterns[name].places.device)
 
     def forward(self, joined: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        """Logits (members, classes, samples) for x (members, features, samples)."""
+        """Logits (members, classes, samples) for x (streams, features, samples)."""
         layers = self.architectures[0].layers
         values: Weights = {}
         for name in self.architectures[0].order:
             layer, read = layers[name], [values[source] for source in layers[name].inputs]
-            match layer.operation:
-                case "input":
-                    values[name] = x
-                case "flatten":
-                    values[name] = read[0]  # features lie flat from the start
-                case "add":
-                    values[name] = sum(read[1:], start=read[0])
-                case "linear":
-                    values[name] = self._linear(name, joined, read[0])
-                case activation:
-                    values[name] = FUNCTIONS[activation](read[0])
+            if name in self.images:
+                values[name] = x  # features lie flat from the start
+                continue
+            if layer.operation == "linear":
+                values[name] = self._linear(name, joined, read[0])
+                continue
+            read = [
+                value.index_select(0, self.streams) if source in self.images else value
+                for source, value in zip(layer.inputs, read, strict=True)
+            ]
+            if layer.operation == "add":
+                values[name] = sum(read[1:], start=read[0])
+            else:
+                values[name] = FUNCTIONS[layer.operation](read[0])
         return values[self.architectures[0].output]
 
     def _linear(self, name: str, joined: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        """What a layer gives for what each member has computed, or for the images."""
         weight, bias = f"{name}.weight", joined.get(f"{name}.bias")
-        if weight not in self.patterns:
-            if bias is None:
-                return torch.bmm(joined[weight], x)
-            return torch.baddbmm(bias[:, :, None], joined[weight], x)
-        members, features, samples = x.shape
-        flat = None if bias is None else bias.flatten()
-        read = x.reshape(members * features, samples)
-        out = sparse_product(read, joined[weight], flat, self.patterns[weight])
-        return out.view(members, -1, samples)
+        samples, flat = x.shape[2], None if bias is None else bias.flatten()
+        if weight in self.patterns:
+            out = sparse_product(x.flatten(0, 1), joined[weight], flat, self.patterns[weight])
+            return out.view(len(self.streams), -1, samples)
+        if len(x) == 1:  # one product for all
+            matrix = joined[weight].flatten(0, 1)
+            out = matrix @ x[0] if flat is None else torch.addmm(flat[:, None], matrix, x[0])
+            return out.view(len(self.streams), -1, samples)
+        read = x if len(x) == len(self.streams) else x.index_select(0, self.streams)
+        if bias is None:
+            return torch.bmm(joined[weight], read)
+        return torch.baddbmm(bias[:, :, None], joined[weight], read)
 
 
 def join(
     architectures: Sequence[Architecture],
     masks: Sequence[Mapping[str, Tensor]],
     sparse: Sequence[str],
-    device: torch.device,
+    streams: Tensor,
 ) -> Population:
-    """A population of members of one graph, in which the named layers are sparse."""
+    """A population of members of one graph, in which the named layers are sparse.
+
+    `streams` (members,) numbers from 0 whose images are the same.
+    """
+    device, images = streams.device, _images(architectures[0])
     here = [{name: mask.to(device) for name, mask in each.items()} for each in masks]
     engines = tuple(
         sparse_engine(architecture, each, sparse, device)
@@ -134,10 +148,23 @@ def join(
         parts = [each[weight] for each in here]
         if weight.removesuffix(".weight") in sparse:
             out, width = (max(part.shape[d] for part in parts) for d in (0, 1))
-            patterns[weight] = Pattern.blocks(parts, out, width)
+            source = architectures[0].layers[weight.removesuffix(".weight")].inputs[0]
+            read = streams.tolist() if source in images else range(len(parts))
+            patterns[weight] = Pattern.blocks(parts, out, width, read)
         else:
             cover[weight] = _stacked(parts)
-    return Population(tuple(architectures), patterns, engines, cover)
+    return Population(tuple(architectures), patterns, engines, cover, streams, images)
+
+
+def _images(architecture: Architecture) -> frozenset[str]:
+    """The places where the images are, as they come."""
+    found: set[str] = set()
+    for name in architecture.order:
+        layer = architecture.layers[name]
+        is_flat = layer.operation == "flatten" and found.issuperset(layer.inputs)
+        if layer.operation == "input" or is_flat:
+            found.add(name)
+    return frozenset(found)
 
 
 def _stacked(parts: Sequence[Tensor]) -> Tensor:

@@ -89,7 +89,9 @@ def training_together(members: Sequence[Member], sparse: Sequence[str] = ()) -> 
     """
     lead = members[0]
     recipe, device = lead.recipe, lead.data.images.device
-    population = join([m.architecture for m in members], [m.masks for m in members], sparse, device)
+    drawn, streams = _streams(members)
+    masks = [m.masks for m in members]
+    population = join([m.architecture for m in members], masks, sparse, streams)
     joined = population.pack([_on(m.weights, device) for m in members])
     begun = population.pack_state(
         [{kind: _on(tensors, device) for kind, tensors in m.state.items()} for m in members]
@@ -97,7 +99,7 @@ def training_together(members: Sequence[Member], sparse: Sequence[str] = ()) -> 
     names = list(lead.architecture.trainable)
     clip = _clip_by_member(population, names)
     descent = Descent(joined, names, population.cover, recipe, begun, {}, clip)
-    for number, (images, labels) in enumerate(_batches(members), start=lead.start):
+    for number, (images, labels) in enumerate(_batches(drawn, streams), start=lead.start):
         logits = population.forward(joined, images)
         losses = F.cross_entropy(
             logits, labels, reduction="none", label_smoothing=recipe.label_smoothing
@@ -106,29 +108,29 @@ def training_together(members: Sequence[Member], sparse: Sequence[str] = ()) -> 
         yield Round(number + 1, lead.steps, losses.detach(), population, joined, descent)
 
 
-def _batches(members: Sequence[Member]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Images (members, features, samples) and labels (members, samples) of each step.
+def _streams(members: Sequence[Member]) -> tuple[list[Member], Tensor]:
+    """One member for each stream of batches, and which stream each reads, (members,).
 
-    Members of one seed on the same data see the same batches, which are drawn once.
+    Members of one seed on the same data see the same batches.
     """
     drawn = {(id(m.data), m.seed): m for m in members}
     rows = list(drawn)
-    owner = torch.tensor([rows.index((id(m.data), m.seed)) for m in members])
-    lead = members[0].data
-    size = min(members[0].recipe.batch_size, len(lead))
-    flat = lead.images.flatten(1)
+    streams = torch.tensor([rows.index((id(m.data), m.seed)) for m in members])
+    return list(drawn.values()), streams.to(members[0].data.images.device)
+
+
+def _batches(drawn: Sequence[Member], streams: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images (streams, features, samples) and labels (members, samples) of each step."""
+    lead = drawn[0]
+    size = min(lead.recipe.batch_size, len(lead.data))
+    flat = lead.data.images.flatten(1)
     laid = flat.new_empty(len(drawn), size, flat.shape[1])
-    owner, is_shared = owner.to(flat.device), len(drawn) < len(members)
-    streams = [
-        m.data.stream(size, m.seed, m.start, m.steps, into=laid[row])
-        for row, m in enumerate(drawn.values())
+    running = [
+        m.data.stream(size, m.seed, m.start, m.steps, into=laid[row]) for row, m in enumerate(drawn)
     ]
-    for batches in zip(*streams, strict=True):
-        images = laid.transpose(1, 2).contiguous()
+    for batches in zip(*running, strict=True):
         labels = torch.stack([labels for _, labels, _ in batches])
-        if is_shared:
-            images, labels = images.index_select(0, owner), labels.index_select(0, owner)
-        yield images, labels
+        yield laid.transpose(1, 2).contiguous(), labels.index_select(0, streams)
 
 
 def _clip_by_member(population: Population, names: Sequence[str]) -> Clip:
