@@ -76,6 +76,19 @@ def search(experiment: Experiment, folder: Path) -> dict[str, Any]:
     }
 
 
+def regret(rows: list[dict[str, Any]], cut: str) -> tuple[float, float]:
+    """Gain lost by a cut's choice, and the chosen one's above the mean of all: means over seeds."""
+    whole = {row["seed"]: row for row in rows if row["cut"] == "none"}
+    mine = [row for row in rows if row["cut"] == cut]
+    lost = [whole[r["seed"]]["gain"] - whole[r["seed"]]["gains"][r["chosen"]] for r in mine]
+    known = [[g for g in row["gains"].values() if g is not None] for row in whole.values()]
+    won = [
+        row["gain"] - average(gains)["mean"]
+        for row, gains in zip(whole.values(), known, strict=True)
+    ]
+    return average(lost)["mean"], average(won)["mean"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=40)
@@ -106,6 +119,12 @@ def main() -> None:
         lines.append(
             f"| {cut} | {count} of {len(some)} | {saved['mean']:.2f} ± {saved['sd']:.2f} |"
         )
+        if cut != "none":
+            lost, won = regret(rows, cut)
+            lines.append(
+                f"\nWhat {cut} chooses instead costs {lost:.4f} nats on average, of the {won:.4f} by "
+                "which the best of all stands above their mean."
+            )
     print("\n".join(lines))
     here = Path(__file__)
     write_json(here.with_suffix(".json"), {**vars(arguments), "rows": rows})

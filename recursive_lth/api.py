@@ -33,7 +33,7 @@ def grow(
     out: Path | str = Path("runs"),
     device: str = "auto",
     resume: Literal["auto", "never", "must"] = "auto",
-    workers: str = "1",
+    workers: str | int = 1,
     watch: Watch | None = None,
     policy: Policy | None = None,
 ) -> Iterator[Generation]:
@@ -55,7 +55,7 @@ def grow(
         out=Path(out),
         device=device,
         resume=resume,
-        workers=workers,
+        workers=str(workers),
         watch=watch,
         policy=policy,
     )
@@ -69,7 +69,7 @@ def prune(
     out: Path | str = Path("runs"),
     device: str = "auto",
     resume: Literal["auto", "never", "must"] = "auto",
-    workers: str = "1",
+    workers: str | int = 1,
     watch: Watch | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The line of each network of a run of classic ticket finding, as soon as it is trained.
@@ -82,7 +82,7 @@ def prune(
         out=Path(out),
         device=device,
         resume=resume,
-        workers=workers,
+        workers=str(workers),
         watch=watch,
     )
     _report(run_folder(experiment, out), write_tickets_report)
@@ -95,7 +95,7 @@ def run_study(
     out: Path | str = Path("runs"),
     device: str = "auto",
     resume: Literal["auto", "never", "must"] = "auto",
-    workers: str = "1",
+    workers: str | int = 1,
     watch: Watch | None = None,
 ) -> Iterator[dict[str, Any]]:
     """What a study reads, a line for each moment; its verdicts and report are written at the end.
@@ -109,7 +109,7 @@ def run_study(
         out=Path(out),
         device=device,
         resume=resume,
-        workers=workers,
+        workers=str(workers),
         watch=watch,
     )
     _report(run_folder(experiment, out), write_study_report)
@@ -121,7 +121,7 @@ def tune(
     data_dir: Path | str | None = None,
     out: Path | str = Path("runs"),
     device: str = "auto",
-    workers: str = "1",
+    workers: str | int = 1,
     storage: str | None = None,
     heartbeat: int | None = None,
     resume: Literal["auto", "never", "must"] = "auto",
@@ -137,7 +137,7 @@ def tune(
         data_dir=_path(data_dir),
         out=Path(out),
         device=device,
-        workers=workers,
+        workers=str(workers),
         storage=storage,
         heartbeat=heartbeat,
         resume=resume,

@@ -49,24 +49,29 @@ def test_the_median_of_fronts(values: list[Merits]) -> None:
     assert going == {n for n in merits if fronts[n] <= middle}
 
 
-@given(st.lists(pairs, min_size=1, max_size=9), st.floats(0.05, 1.0))
-def test_halving_keeps_exactly_so_many(values: list[Merits], keep: float) -> None:
-    """Of the most worth, equals in the order of their numbers."""
+@given(st.lists(pairs, min_size=1, max_size=9), st.floats(0.05, 1.0), st.data())
+def test_halving_keeps_exactly_so_many(
+    values: list[Merits], keep: float, data: st.DataObject
+) -> None:
+    """Whatever worth is; and none goes on before one that is better in all."""
     merits = dict(enumerate(values, start=1))
-    going = CUTS["halving"](rung_of(merits, keep=keep))
+    worths = {n: data.draw(st.floats(-1, 1)) for n in merits}
+    going = CUTS["halving"](replace(rung_of(merits, keep=keep), worth=worths))
     assert len(going) == math.ceil(keep * len(merits) - 1e-9)
-    least, last = min((merits[n][0], -n) for n in going)
-    assert all((merits[n][0], -n) < (least, last) for n in merits if n not in going)
+    assert not any(beats(merits[n], merits[g]) for g in going for n in merits if n not in going)
 
 
-@given(st.lists(st.tuples(st.floats(0.01, 1), st.integers(1, 9)), min_size=1, max_size=9))
-def test_who_leads_when_only_one_goes_on_is_chosen(values: list[tuple[float, int]]) -> None:
-    """Of growths that gain, halving to one keeps whom the choice at the end would take."""
+@given(st.lists(st.tuples(st.floats(-1, 1), st.integers(1, 9)), min_size=1, max_size=9))
+def test_who_goes_on_is_whom_the_choice_would_take(values: list[tuple[float, int]]) -> None:
+    """The first of those that nobody beats by worth, then the same without it, and so on."""
     merits = {n: (gain, -float(cost)) for n, (gain, cost) in enumerate(values, start=1)}
     worths = {n: gain / -cost for n, (gain, cost) in merits.items()}
-    rung = replace(rung_of(merits, keep=1e-6), worth=worths)
-    front = [n for n in merits if slow_front(merits, n) == 0]
-    assert CUTS["halving"](rung) == {max(front, key=lambda n: (worths[n], -n))}
+    left = dict(merits)
+    for count in range(1, len(merits) + 1):
+        front = [n for n in left if slow_front(left, n) == 0]
+        del left[max(front, key=lambda n: (worths[n], -n))]
+        rung = replace(rung_of(merits, keep=count / len(merits)), worth=worths)
+        assert CUTS["halving"](rung) == merits.keys() - left.keys()
 
 
 @given(st.lists(st.integers(-5, 5), min_size=1, max_size=6), st.lists(st.integers(-5, 5)))

@@ -1,5 +1,6 @@
 """Workers change nothing but the time: the same bits with one, two and four, and after kills."""
 
+import gc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ from lottery_runs import small
 from recursive_lth.config import TicketExperiment
 from recursive_lth.errors import InputError
 from recursive_lth.lottery.run import prune
-from recursive_lth.running import errand as errand_module
 from recursive_lth.running import workers as workers_module
 from recursive_lth.running.fit import EndsAt
 from recursive_lth.running.job import Job, Source
 from recursive_lth.running.run_folder import run_folder
+from recursive_lth.running.supply import Supply
 from recursive_lth.running.wanted import Wanted
 from recursive_lth.running.workers import crew_of
 from recursive_lth.search.run import grow
@@ -85,12 +86,17 @@ def test_workers_have_the_data_before_the_first_training(tmp_path: Path) -> None
     """Each has loaded them while the coordinator was free for something else."""
     bench = search_runs.bench_of(search_runs.small(), tmp_path)
     source = Source(bench.experiment, None, "cpu")
-    with crew_of("2", source) as crew:
+    with crew_of("2", source, most=2) as crew:
         client = crew._client  # type: ignore[attr-defined]
         asked = [client.submit(_held, workers=[a], pure=False) for a in client.nthreads()]
         assert [one.result() for one in asked] == [1, 1]
+    with crew_of("2", source, most=1) as crew:
+        client = crew._client  # type: ignore[attr-defined]
+        asked = [client.submit(_held, workers=[a], pure=False) for a in client.nthreads()]
+        assert sorted(one.result() for one in asked) == [0, 1]
 
 
 def _held() -> int:
-    """How many sources this worker holds; asked after what it was given before."""
-    return errand_module._supply.cache_info().currsize
+    """How many sets of batches this worker holds; asked after what it was given before."""
+    supplies = [one for one in gc.get_objects() if isinstance(one, Supply)]
+    return sum(len(supply._batches) for supply in supplies)

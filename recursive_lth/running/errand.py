@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from time import perf_counter
 from typing import Any
 
@@ -13,12 +14,13 @@ from recursive_lth.running.fit import EndsAt, Fitted
 from recursive_lth.running.job import Bench, Job, Source
 from recursive_lth.running.stages import Stages
 from recursive_lth.running.supply import Supply
-from recursive_lth.running.wanted import Company, Wanted
+from recursive_lth.running.wanted import MOST_MEMBERS, Company, Wanted
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training import device as devices
 
 SECONDS_BETWEEN = 1.0
-MOST_SPLITS = 8  # of data sets kept by a worker at a time
+MOST_SPLITS = MOST_MEMBERS  # of data sets kept by a worker at a time: as many as a company reads
+_LOADING = Lock()  # a worker of several threads has several errands
 
 News = Callable[[float, dict[str, Any]], None]  # (epochs trained so far, what else is new)
 
@@ -66,16 +68,19 @@ def perform(errand: Errand, news: News) -> Brought:
     """Do the trainings of an errand here, to the same bits as where it comes from."""
     clock, relay = Clock(), Relay(news)
     stages = Stages(errand.stages, is_owner=False)
-    members = tuple(_wanted(call, stages, relay, clock) for call in errand.calls)
+    with _LOADING:  # members of one seed must read one and the same set of batches
+        members = tuple(_wanted(call, stages, relay, clock) for call in errand.calls)
     fits = fit_here(Company(members, errand.sparse))
     return Brought(fits, clock.seconds)
 
 
 def make_ready(source: Source[Any]) -> None:
     """Load here what trainings of this source will ask for, before they do."""
-    experiment, supply = source.experiment, _supply(source.data_dir, source.device)
-    supply.split(experiment.data, experiment.seed)
-    supply.batches(experiment.data, experiment.seed, experiment.training)
+    experiment = source.experiment
+    with _LOADING:
+        supply = _supply(source.data_dir, source.device)
+        supply.split(experiment.data, experiment.seed)
+        supply.batches(experiment.data, experiment.seed, experiment.training)
 
 
 def _wanted(call: Call, stages: Stages, relay: "Relay", clock: Clock) -> Wanted:

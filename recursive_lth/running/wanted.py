@@ -103,9 +103,9 @@ def _kind(wanted: Wanted) -> tuple[Any, ...] | None:
 
 
 def _parts(members: Sequence[Wanted]) -> list[Sequence[Wanted]]:
-    """As few parts as may be, in order, whose sizes differ by at most one.
+    """Few parts, in order, whose sizes differ by at most one.
 
-    Of several there is an even number: two workers, or four, shall have as much to do as each
+    As few as may be, but of several an even number: two workers shall have as much to do as each
     other, and who is there must not matter.
     """
     count = -(-len(members) // MOST_MEMBERS)

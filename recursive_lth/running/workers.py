@@ -10,6 +10,7 @@ import multiprocessing
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from itertools import islice
 from typing import Any
 
 from recursive_lth.errors import InputError
@@ -25,15 +26,16 @@ ENVIRONMENT = {"OMP_NUM_THREADS": "1"}  # Dask's own has memory given back at ev
 SECONDS_BETWEEN = 0.5
 SECONDS_TO_ANSWER = 10
 FORKED = "forkserver"
-IMPORTED = ("distributed", "torchvision.datasets", "recursive_lth.running.workers")
+IMPORTED = ("distributed", "recursive_lth.running.workers")
 ADDRESSES = ("tcp://", "tls://", "ucx://")
 
 
 @contextmanager
-def crew_of(workers: str, source: Source[Any] | None = None) -> Iterator[Crew]:
+def crew_of(workers: str, source: Source[Any] | None = None, *, most: int = 0) -> Iterator[Crew]:
     """The crew that `--workers` names: "1" is this process, "4" as many more, tcp://... a cluster.
 
-    With a `source` its data are loaded by every worker that is there, while this process goes on.
+    The data of a `source` are loaded by the `most` workers that will be wanted at once, while this
+    process goes on.
     Raises `InputError` where it is neither a number nor an address, or nobody answers there.
     """
     if workers == "1":
@@ -42,21 +44,22 @@ def crew_of(workers: str, source: Source[Any] | None = None) -> Iterator[Crew]:
     size = 0 if is_address(workers) else number_of(workers, least=1)
     import dask
 
-    quiet = {
+    quiet: dict[str, Any] = {
         "distributed.scheduler.allowed-failures": MOST_KILLED,
         "distributed.admin.large-graph-warning-threshold": "1GiB",
         "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
-        "distributed.worker.multiprocessing-method": _method(),
         "distributed.worker.profile.enabled": False,
         "distributed.worker.memory.terminate": False,
         "distributed.worker.memory.pause": False,
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.target": False,
     }
+    if size:
+        quiet["distributed.worker.multiprocessing-method"] = _method()
     with dask.config.set(quiet), ExitStack() as stack:
         place = stack.enter_context(closing(_local(size))) if size else workers
         client = stack.enter_context(connected(place))
-        readied = [] if source is None else _readied(client, source)
+        readied = [] if source is None else _readied(client, source, most)
         yield _Dask(client)
         client.cancel(readied)
 
@@ -70,8 +73,8 @@ def number_of(workers: str, *, least: int) -> int:
     """The number that `--workers` is. Raises `InputError` where it is none, or below the least."""
     if not (workers.isdecimal() and least <= int(workers) <= MOST_WORKERS):
         raise InputError(
-            f"--workers takes a number from {least} on or a Dask scheduler's address such as "
-            f"tcp://127.0.0.1:8786, got {workers!r}"
+            f"--workers takes a number from {least} to {MOST_WORKERS} or a Dask scheduler's "
+            f"address such as tcp://127.0.0.1:8786, got {workers!r}"
         )
     return int(workers)
 
@@ -118,14 +121,14 @@ def _local(workers: int) -> Any:
     raise InputError(f"{workers} workers cannot be started ({reason}): use fewer --workers")
 
 
-def _readied(client: Any, source: Source[Any]) -> list[Any]:
-    """Errands to make ready, one pinned to each worker; what goes wrong there, trainings will say.
+def _readied(client: Any, source: Source[Any], most: int) -> list[Any]:
+    """Errands to make ready, each pinned to a worker, for at most so many of them.
 
-    The list keeps them wanted.
+    What goes wrong there, trainings will say. The list keeps them wanted.
     """
     return [
         client.submit(make_ready, source, workers=[address], pure=False)
-        for address in client.nthreads()
+        for address in islice(client.nthreads(), most)
     ]
 
 

@@ -51,5 +51,8 @@ def at_work(
         stages, choices = Stages(folder.work / "stages"), Choices(folder.path / "engine.json")
         source = Source(experiment, data_dir, str(where))
         bench = Bench(experiment, parts, batches, stages, meter, clock, choices, source=source)
-        with devices.pinned(experiment.training.threads), crew_of(workers, source) as crew:
+        with (
+            devices.pinned(experiment.training.threads),
+            crew_of(workers, source, most=experiment.growth.together + 1) as crew,
+        ):
             yield folder, replace(bench, crew=crew)

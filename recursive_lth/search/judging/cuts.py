@@ -1,9 +1,9 @@
 """Cuts: which candidates go on from a rung. Functions of one signature, one dict.
 
 With several objectives a median is that of fronts (Deb et al. 2002, section III.A): the candidates
-that none beats come first, then those that none but these beat, and so on. Who goes on by number
-is who leads in what the choice at the end will go by: fronts would keep places for small growths
-that gain little and are never chosen.
+that none beats come first, then those that none but these beat, and so on. Where a number of them
+go on, it is those whom the choice at the end would take first: whole fronts would keep places for
+small growths that gain little and are never chosen.
 """
 
 import math
@@ -22,7 +22,7 @@ class Rung:
 
     `merits` are those of its living candidates there, without not growing; `others` those of all
     that were at this rung before, and of not growing. `worth` is what the choice at the end will go
-    by; of growths that gain, who has most of it is on the front. `gains` are each living one's at
+    by among those that nobody beats. `gains` are each living one's at
     the rungs so far, reached at the numbers of `steps`, of `whole` in all.
     """
 
@@ -46,7 +46,7 @@ def none(rung: Rung) -> frozenset[int]:
 def halving(rung: Rung) -> frozenset[int]:
     """The best `keep` of the cohort, rounded up (Jamieson & Talwalkar 2016, arXiv 1502.07943)."""
     most = math.ceil(rung.keep * len(rung.merits) - 1e-9)
-    return frozenset(ranked(rung.worth)[:most])
+    return frozenset(ranked(rung.merits, rung.worth)[:most])
 
 
 def at_median(rung: Rung) -> frozenset[int]:
@@ -79,9 +79,17 @@ def curve(rung: Rung) -> frozenset[int]:
     return frozenset(n for n, gain in drawn.items() if gain >= middle)
 
 
-def ranked(worth: Mapping[int, float]) -> list[int]:
-    """Numbers from best to worst: by worth, then by number."""
-    return sorted(worth, key=lambda n: (-worth[n], n))
+def ranked(merits: Mapping[int, Merits], worth: Mapping[int, float]) -> list[int]:
+    """Numbers in the order in which the choice at the end would take them, were it to take all.
+
+    Each time of those that no other left beats the one of most worth; ties go to the lower number.
+    """
+    left, order = sorted(merits), []
+    while left:
+        front = [left[i] for i in undominated([merits[n] for n in left])]
+        order.append(max(front, key=lambda n: (worth[n], -n)))
+        left.remove(order[-1])
+    return order
 
 
 def _ranks(merits: Sequence[Merits]) -> list[int]:

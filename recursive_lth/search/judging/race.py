@@ -24,7 +24,7 @@ from recursive_lth.search.generation import Candidate
 from recursive_lth.search.judging.cohort import again
 from recursive_lth.search.judging.course import Course
 from recursive_lth.search.judging.cuts import ranked
-from recursive_lth.search.objectives import worth_of
+from recursive_lth.search.objectives import merits_of, worth_of
 
 LEVEL = 0.05  # one-sided: how often noise alone may send the better of two away
 
@@ -96,7 +96,10 @@ def race(
     judged = {c.number: c for c in courses if c.candidate.status == "judged" and c.number}
     if growth.replicates < 2 or not judged:
         return
-    best = ranked({n: worth_of(c.candidate, growth.objectives) for n, c in judged.items()})
+    best = ranked(
+        {n: merits_of(c.candidate, growth.objectives) for n, c in judged.items()},
+        {n: worth_of(c.candidate, growth.objectives) for n, c in judged.items()},
+    )
     runners = [courses[0], *(judged[n] for n in best[: leaders(growth.keep, len(best))])]
     gains = {course.number: [course.candidate.gain or 0.0] for course in runners}
     before = [_table(generation) for generation in earlier]
