@@ -119,12 +119,14 @@ def main() -> None:
         lines.append(
             f"| {cut} | {count} of {len(some)} | {saved['mean']:.2f} ± {saved['sd']:.2f} |"
         )
+    for cut in arguments.cuts:
+        lost, won = regret(rows, cut)
         if cut != "none":
-            lost, won = regret(rows, cut)
-            lines.append(
-                f"\nWhat {cut} chooses instead costs {lost:.4f} nats on average, of the {won:.4f} by "
-                "which the best of all stands above their mean."
-            )
+            lines += [
+                "",
+                f"By {cut} {lost:.4f} nats are lost on average, of the {won:.4f} by which the best",
+                "candidate stands above the mean of all.",
+            ]
     print("\n".join(lines))
     here = Path(__file__)
     write_json(here.with_suffix(".json"), {**vars(arguments), "rows": rows})
