@@ -83,7 +83,7 @@ def scenes_of(
         seen.append(scene)
 
     panel = {"look": Measure(look, "", "", "state", "takes the scene away")}
-    reader = Reader(ground, panel, {"seed": experiment.seed, "arm": arm.name}, {})
+    reader = Reader(ground, panel, {"seed": experiment.seed, "arm": arm.name}, {}, keeps_state)
     for number in range(len(trainings)):
         list(reader.lines(trainings, number, arm.texts[number]))
     return seen

@@ -157,8 +157,14 @@ def test_what_it_trains_is_planned(tmp_path: Path) -> None:
     assert plan(small("study.moments=[0.0]", f'study.panel=["{NAME}"]', arms=arms)).probing == 0
 
 
-def test_a_run_reads_it_after_growth_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At a moment after the first; an arm that trains as the parent would shares its training."""
+@pytest.mark.parametrize("carries", [False, True])
+def test_a_run_reads_it_after_growth_alone(
+    carries: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a moment after the first; an arm that trains as the parent would shares its training.
+
+    Also where another arm carries its optimizer on, so that all keep theirs.
+    """
     trained: set[str] = set()
 
     def spy(wanted: Sequence[Wanted], crew: Crew) -> list[Fitted]:
@@ -170,6 +176,7 @@ def test_a_run_reads_it_after_growth_alone(tmp_path: Path, monkeypatch: pytest.M
     arms = {
         "grown": ("train 1", "grow deepen", same),
         "plain": ("train 1", same),
+        **({"carried": ("train 1", f"{same} state=carry")} if carries else {}),
     }
     experiment = small(f'study.panel=["{NAME}","barrier_from_start"]', "study.seeds=1", arms=arms)
     lines = run(experiment, tmp_path)
@@ -179,4 +186,4 @@ def test_a_run_reads_it_after_growth_alone(tmp_path: Path, monkeypatch: pytest.M
     assert read["grown", 1.0][NAME] >= 0
     told = in_folder(experiment, tmp_path, "summary.json")["measures"][NAME]
     assert told["trains_parent"]
-    assert len(trained) == 3  # the first of both, and one each
+    assert len(trained) == 3 + carries  # the first of all, and one each

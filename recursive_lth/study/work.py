@@ -166,7 +166,8 @@ class Work:
         found: list[list[Line]] = []
         for (seed, name), stand in stands.items():
             texts = _texts(self.arms[name])
-            reader = Reader(self._ground(seed), self.panel, {"seed": seed, "arm": name}, known)
+            place = {"seed": seed, "arm": name}
+            reader = Reader(self._ground(seed), self.panel, place, known, self._carries)
             for done in trainings_read(self.experiment, stand):
                 found.append([])
                 lines = self._told(reader.lines(stand.trainings, done.number, texts[done.number]))
