@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from studies import in_folder, plan, run, small
-from study_scenes import experiment_of, last_scene, scenes_of
+from study_scenes import end_of, experiment_of, last_scene, scenes_of
 from torch import Tensor
 
 from recursive_lth.architecture.cost import training_cost
@@ -82,16 +82,18 @@ def test_a_parent_that_is_not_trained_is_where_the_child_began(
     growths: Sequence[str], tmp_path: Path
 ) -> None:
     """Through all growths, bit by bit; trained it is elsewhere."""
-    here = last_scene([*BEFORE, *growths, "train 1"], tmp_path)
+    moves = [*BEFORE, *growths, "train 1"]
+    here = last_scene(moves, tmp_path)
+    grown = end_of(experiment_of(moves), tmp_path).trainings[-1].grown
     assert here.parent is not None
+    assert grown is not None
+    parent = grown.parent.ticket
     assert len(here.parent.sprouts) == sum(move.startswith("grow") for move in growths)
-    assert here.parent.ticket.architecture == here.parent.sprouts[0].morph.before
-    assert barrier_from(here, here.parent.ticket) == barrier_from_start(here)
+    assert parent.architecture == here.parent.sprouts[0].morph.before
+    assert barrier_from(here, parent) == barrier_from_start(here)
     learnt = here.parent.learnt()
     assert learnt is not None
-    assert not torch.equal(
-        learnt.weights["output.weight"], here.parent.ticket.weights["output.weight"]
-    )
+    assert not torch.equal(learnt.weights["output.weight"], parent.weights["output.weight"])
     assert barrier_to_parent(here) == barrier_from(here, learnt)
 
 

@@ -126,7 +126,7 @@ class Reader:
             rival = learner(self.ground, grown.parent, done.move, steps=done.steps).trainings[-1]
             return None if rival.is_diverged else _at(rival, step)
 
-        return Parent(grown.parent.ticket, grown.sprouts, learnt)
+        return Parent(grown.sprouts, learnt)
 
     def _past(self, earlier: Sequence[Trained], now: Data) -> tuple[Past, ...]:
         """What was learnt before of other data, each as its last training left it."""
