@@ -19,7 +19,7 @@ from recursive_lth.running.supply import Supply
 from recursive_lth.study.arms import arms_of
 from recursive_lth.study.learn import Learner
 from recursive_lth.study.panel.measure import Measure
-from recursive_lth.study.play import Ground, play
+from recursive_lth.study.play import Ground, Stand, play
 from recursive_lth.study.reading import Reader
 from recursive_lth.study.scene import Scene
 from recursive_lth.training.loop import steps_in
@@ -71,19 +71,25 @@ def ground_of(experiment: StudyExperiment, folder: Path) -> Ground:
     return Ground(experiment, bench_of, training_cost(cost(architecture).multiply_adds, samples))
 
 
+def end_of(experiment: StudyExperiment, folder: Path, *, keeps_state: bool = False) -> Stand:
+    """Where the arm ends, with all its trainings."""
+    ground, (arm,) = ground_of(experiment, folder), arms_of(experiment).values()
+    return play(ground, arm, Learner(arm.name, keeps_state), {})
+
+
 def scenes_of(
     experiment: StudyExperiment, folder: Path, *, keeps_state: bool = False
 ) -> list[Scene]:
     """Every scene of the arm, by training and moment, as a run reads its panel."""
     ground, (arm,) = ground_of(experiment, folder), arms_of(experiment).values()
-    trainings = play(ground, arm, Learner(arm.name, keeps_state), {}).trainings
+    trainings = end_of(experiment, folder, keeps_state=keeps_state).trainings
     seen: list[Scene] = []
 
     def look(scene: Scene) -> None:
         seen.append(scene)
 
     panel = {"look": Measure(look, "", "", "state", "takes the scene away")}
-    reader = Reader(ground, panel, {"seed": experiment.seed, "arm": arm.name}, {})
+    reader = Reader(ground, panel, {"seed": experiment.seed, "arm": arm.name}, {}, keeps_state)
     for number in range(len(trainings)):
         list(reader.lines(trainings, number, arm.texts[number]))
     return seen

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from recursive_lth.errors import InputError
 from recursive_lth.study.contrasts import (
+    Budget,
     Contrast,
     check_budget,
     check_contrast,
@@ -134,16 +135,40 @@ def test_what_is_never_read_cannot_be_asked_for(clauses: str, readings: str, wor
 )
 def test_unequal_budgets_are_refused(ours: int, theirs: int, step: int, is_equal: bool) -> None:
     """Who may train for longer may well learn more; both numbers and the cure are told."""
-    check_budget(parse_contrast(f"{PLAIN.line} at unequal cost"), ours, theirs, step)
+    pair = Budget(ours), Budget(theirs)
+    check_budget(parse_contrast(f"{PLAIN.line} at unequal cost"), *pair, step)
     if is_equal:
-        check_budget(PLAIN, ours, theirs, step)
+        check_budget(PLAIN, *pair, step)
         return
     with pytest.raises(InputError, match="contrast 'ages': unequal budgets") as error:
-        check_budget(PLAIN, ours, theirs, step)
+        check_budget(PLAIN, *pair, step)
     words = str(error.value)
-    assert f"'pruned' trains for {ours:,} multiply-adds" in words
-    assert f"'untouched' for {theirs:,}" in words
+    assert f"'pruned' takes {ours:,} multiply-adds" in words
+    assert f"'untouched' {theirs:,}" in words
     assert "same sum, or end the line in 'at unequal cost'" in words
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (Budget(1300, 300), Budget(1000)),
+        (Budget(1000), Budget(1310, 300)),  # trainings of 1 % apart are equal
+        (Budget(1500, 500), Budget(1050, 50)),
+    ],
+)
+def test_what_equal_trainings_cannot_mend_is_told(ours: Budget, theirs: Budget) -> None:
+    """Scores and births make the difference, and no sum of `train` moves would take it away."""
+    check_budget(parse_contrast(f"{PLAIN.line} at unequal cost"), ours, theirs, 1)
+    with pytest.raises(InputError, match="contrast 'ages': unequal budgets") as error:
+        check_budget(PLAIN, ours, theirs, 1)
+    words = str(error.value)
+    assert f"scores and births take {ours.untrained:,} and {theirs.untrained:,}" in words
+    assert words.endswith("end the line in 'at unequal cost'")
+    assert "same sum" not in words
+
+
+def test_scores_of_equal_cost_part_nothing() -> None:
+    check_budget(PLAIN, Budget(1300, 300), Budget(1305, 300), 1)
 
 
 @given(st.sets(st.sampled_from(FACTORS)), st.sets(st.sampled_from(FACTORS)))

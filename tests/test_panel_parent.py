@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from studies import in_folder, plan, run, small
-from study_scenes import experiment_of, last_scene, scenes_of
+from study_scenes import end_of, experiment_of, last_scene, scenes_of
 from torch import Tensor
 
 from recursive_lth.architecture.cost import training_cost
@@ -82,16 +82,18 @@ def test_a_parent_that_is_not_trained_is_where_the_child_began(
     growths: Sequence[str], tmp_path: Path
 ) -> None:
     """Through all growths, bit by bit; trained it is elsewhere."""
-    here = last_scene([*BEFORE, *growths, "train 1"], tmp_path)
+    moves = [*BEFORE, *growths, "train 1"]
+    here = last_scene(moves, tmp_path)
+    grown = end_of(experiment_of(moves), tmp_path).trainings[-1].grown
     assert here.parent is not None
+    assert grown is not None
+    parent = grown.parent.ticket
     assert len(here.parent.sprouts) == sum(move.startswith("grow") for move in growths)
-    assert here.parent.ticket.architecture == here.parent.sprouts[0].morph.before
-    assert barrier_from(here, here.parent.ticket) == barrier_from_start(here)
+    assert parent.architecture == here.parent.sprouts[0].morph.before
+    assert barrier_from(here, parent) == barrier_from_start(here)
     learnt = here.parent.learnt()
     assert learnt is not None
-    assert not torch.equal(
-        learnt.weights["output.weight"], here.parent.ticket.weights["output.weight"]
-    )
+    assert not torch.equal(learnt.weights["output.weight"], parent.weights["output.weight"])
     assert barrier_to_parent(here) == barrier_from(here, learnt)
 
 
@@ -157,8 +159,14 @@ def test_what_it_trains_is_planned(tmp_path: Path) -> None:
     assert plan(small("study.moments=[0.0]", f'study.panel=["{NAME}"]', arms=arms)).probing == 0
 
 
-def test_a_run_reads_it_after_growth_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At a moment after the first; an arm that trains as the parent would shares its training."""
+@pytest.mark.parametrize("carries", [False, True])
+def test_a_run_reads_it_after_growth_alone(
+    carries: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a moment after the first; an arm that trains as the parent would shares its training.
+
+    Also where another arm carries its optimizer on, so that all keep theirs.
+    """
     trained: set[str] = set()
 
     def spy(wanted: Sequence[Wanted], crew: Crew) -> list[Fitted]:
@@ -170,6 +178,7 @@ def test_a_run_reads_it_after_growth_alone(tmp_path: Path, monkeypatch: pytest.M
     arms = {
         "grown": ("train 1", "grow deepen", same),
         "plain": ("train 1", same),
+        **({"carried": ("train 1", f"{same} state=carry")} if carries else {}),
     }
     experiment = small(f'study.panel=["{NAME}","barrier_from_start"]', "study.seeds=1", arms=arms)
     lines = run(experiment, tmp_path)
@@ -179,4 +188,4 @@ def test_a_run_reads_it_after_growth_alone(tmp_path: Path, monkeypatch: pytest.M
     assert read["grown", 1.0][NAME] >= 0
     told = in_folder(experiment, tmp_path, "summary.json")["measures"][NAME]
     assert told["trains_parent"]
-    assert len(trained) == 3  # the first of both, and one each
+    assert len(trained) == 3 + carries  # the first of all, and one each

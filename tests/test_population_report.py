@@ -10,10 +10,18 @@ from hypothesis import strategies as st
 from search_runs import invented, small
 
 from recursive_lth import api
-from recursive_lth.report.descent import assign_heights, lasting_lines, place_winners
+from recursive_lth.report import page
+from recursive_lth.report.descent import assign_heights, bridged, lasting_lines, place_winners
 from recursive_lth.report.figures import draw_figures
 from recursive_lth.report.page import render
-from recursive_lth.report.population import Life, living_table, most_alive, read_lives
+from recursive_lth.report.population import (
+    MOST_DRAWN,
+    Life,
+    lives_drawn,
+    living_table,
+    most_alive,
+    read_lives,
+)
 from recursive_lth.report.population_drawing import draw_lives, draw_population, front_of
 from recursive_lth.report.record import RunRecord, read_run
 from recursive_lth.search.generation import Generation
@@ -65,7 +73,7 @@ def test_every_parent_was_alive_when_it_had_its_child(run: RunRecord) -> None:
 
 
 def test_the_page_shows_the_population_and_its_descent(run: RunRecord) -> None:
-    text, figures = render(run), draw_figures(run)
+    text, figures = render(run), draw_figures(run, read_lives(run))
     assert "at most 3 are alive" in text
     assert "<h2>Population</h2>" in text
     assert {"population", "lives", "descent"} <= set(figures)
@@ -75,8 +83,9 @@ def test_the_page_shows_the_population_and_its_descent(run: RunRecord) -> None:
         assert f">{life.line['generation']} · {life.line['operator']}<" in figures["descent"]
         alive_now = f">{life.line['generation']}<" in figures["population"]
         assert alive_now == life.is_alive
+    assert "are left out" not in text
     living = [life for life in read_lives(run) if life.is_alive]
-    assert [row[0] for row in living_table(run).rows] == [
+    assert [row[0] for row in living_table(run, living).rows] == [
         str(life.line["generation"])
         for life in sorted(living, key=lambda life: -life.line["val_accuracy"])
     ]
@@ -87,7 +96,7 @@ def test_a_single_lineage_has_none_of_it(run: RunRecord, tmp_path: Path) -> None
     for experiment in (run.experiment | {"acceptance": {"population": 1}}, {}):
         alone = RunRecord(run.folder, experiment, run.generations, run.metrics, run.summary)
         assert most_alive(alone) == 1
-        figures = draw_figures(alone)
+        figures = draw_figures(alone, read_lives(alone))
         assert "tree" in figures
         assert not {"population", "lives", "descent"} & set(figures)
         assert "<h2>Population</h2>" not in render(alone)
@@ -96,9 +105,10 @@ def test_a_single_lineage_has_none_of_it(run: RunRecord, tmp_path: Path) -> None
 def test_before_a_ticket_has_won_there_is_the_start_alone() -> None:
     refused = invented(1, accepted=False)
     record = record_of([invented(0), refused], 3)
-    assert draw_population(record) is None
-    assert draw_lives(record) is None
-    assert ">0 · start<" in draw_figures(record)["descent"]
+    assert draw_population(record, []) is None
+    assert draw_lives(record, []) is None
+    assert read_lives(record) == []
+    assert ">0 · start<" in draw_figures(record, [])["descent"]
     assert "<h2>Population</h2>" not in render(record)
 
 
@@ -162,12 +172,70 @@ def test_no_two_share_a_place_and_children_stand_below(draws: list[int], living:
     assert {f"t{n}" for n in living if n <= len(draws)} <= lasting
 
 
+def test_of_many_lives_some_are_drawn_and_the_page_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ticket 1 is the smallest and lives on; from ticket 2 on each is beaten by its child.
+
+    The lives are read once for the whole page.
+    """
+    small = invented(1, val_accuracy=0.6, remaining_weights=10, parent="t0")
+    chain = [
+        invented(n, val_accuracy=0.6 + n / 1000, remaining_weights=50, parent=f"t{n - 1}")
+        for n in range(2, 61)
+    ]
+    record = record_of([invented(0, val_accuracy=0.5, remaining_weights=100), small, *chain], 3)
+    read: list[RunRecord] = []
+
+    def counted(record: RunRecord) -> list[Life]:
+        read.append(record)
+        return read_lives(record)
+
+    monkeypatch.setattr(page, "read_lives", counted)
+    text, lives = render(record), read_lives(record)
+    assert read == [record]
+    shown = [life.line["generation"] for life in lives_drawn(lives)]
+    assert shown == [1, *range(22, 61)]
+    assert len(shown) == MOST_DRAWN
+    assert "40 are shown, the living first and then the latest; 20 are left out" in text
+    assert "so do 20 that won" in text
+    figures = draw_figures(record, lives)
+    for life in lives:
+        is_shown = life.line["generation"] in shown
+        assert (life.name in figures["lives"]) == is_shown
+        box = f">{life.line['generation']} · {life.line['operator']}<"
+        assert (box in figures["descent"]) == is_shown
+
+
+@given(st.lists(st.integers(0, 100), max_size=30), st.sets(st.integers(1, 30)))
+def test_who_is_left_out_is_bridged(draws: list[int], kept: set[int]) -> None:
+    """For any tree: the way up from a kept ticket passes the same kept ones as before."""
+    turns = [invented(n, parent=f"t{draw % n}") for n, draw in enumerate(draws, start=1)]
+    lives = [Life(turn.to_dict(), (), (), True) for turn in turns]
+    some = [life for life in lives if life.line["generation"] in kept]
+    found = bridged(some, lives)
+
+    def way(those: Sequence[Life], digest: str) -> list[str]:
+        parents = {life.line["digest"]: life.line["parent"] for life in those}
+        path = [digest]
+        while path[-1] in parents:
+            path.append(parents[path[-1]])
+        return path
+
+    there = {"t0", *(life.line["digest"] for life in some)}
+    for life in found:
+        digest = life.line["digest"]
+        assert way(found, digest) == [name for name in way(lives, digest) if name in there]
+    assert bridged(lives, lives) == lives
+
+
 def test_a_collapsed_ticket_flattens_nothing() -> None:
     """It is marked at the foot; the accuracies at the axis stay those of the winners."""
     line = line_of([(9, 9), (8, 5)])
     collapsed = invented(3, val_accuracy=0.01, remaining_weights=50, accepted=False, parent="t2")
     near = invented(3, val_accuracy=0.75, remaining_weights=50, accepted=False, parent="t2")
-    drawn = [draw_population(record_of([*line, last], 3)) or "" for last in (collapsed, near)]
+    records = [record_of([*line, last], 3) for last in (collapsed, near)]
+    drawn = [draw_population(record, read_lives(record)) or "" for record in records]
     marks = [re.findall(r">(\d+ %)<", svg) for svg in drawn]
     assert marks[0] == marks[1]
     assert {"80 %", "90 %"} < set(marks[0])

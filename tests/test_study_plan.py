@@ -132,6 +132,26 @@ def test_what_arms_share_counts_once() -> None:
     assert found.probing == 0
 
 
+def test_the_sum_has_what_scores_and_births_take() -> None:
+    """For each arm, for each computes its own, while the first training of all is one; of two
+    seeds. SNIP takes an epoch of the network that it cuts, its cut comes last in one arm.
+    """
+    arms = {"a": ("train 1", "prune 0.5 score=snip", "train 1"),
+            "b": ("train 1", "prune 0.5 score=snip", "train 1 warmup=0.1"),
+            "c": ("train 1", "prune 0.5 score=snip"),
+            "d": ("train 1", "grow widen initialisation=gradmax", "train 1")}  # fmt: skip
+    found = plan(small(arms=arms))
+    born = found.untrained("d")
+    assert born > 0
+    assert found.untrained("a") == found.untrained("b") == found.epoch_cost
+    assert found.untrained("c") == 0  # before its last training
+    assert found.untrained("a", 0) == 0
+    trained = {(name, done.number): done.spent - done.spent_before
+               for name, stand in found.stands.items() for done in stand.trainings}  # fmt: skip
+    seconds = sum(trained[name, 1] for name in "abd")
+    assert found.multiply_adds == 2 * (trained["a", 0] + seconds + 3 * found.epoch_cost + born)
+
+
 def test_budgets_are_compared_where_the_arms_are() -> None:
     """After the first training, in the middle of the last, at the end."""
     arms = {"a": ("train 1", "train 3"), "b": ("train 3", "train 1")}

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 from studies import ARMS, in_folder, plan, run, small
 
+from recursive_lth.running.supply import MOST_MEMORY
+from recursive_lth.study import work
 from recursive_lth.study.progress import StudyProgress
+from recursive_lth.study.run import study
 
 
 def test_a_training_that_nobody_reads_is_not_made(tmp_path: Path) -> None:
@@ -77,3 +80,22 @@ def test_the_bar_has_room_for_the_panel(panel: list[str], tmp_path: Path) -> Non
     assert {(place.seed, place.arm, place.training) for place in reading[1:]} == {
         (seed, "cut", 1) for seed in (3, 4, 5)
     }
+
+
+@pytest.mark.parametrize("most", [1, MOST_MEMORY])
+@pytest.mark.parametrize("count", [2, 7, 14])
+def test_what_is_read_counts_on_from_what_is_known(
+    count: int, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seeds one by one and side by side, left within one and between two: all of 18 at the end."""
+    monkeypatch.setattr(work, "MOST_MEMORY", most)
+    experiment = small("study.seeds=3")
+    lines = study(experiment, out=tmp_path, device="cpu")
+    assert len([next(lines) for _ in range(count)]) == count
+    lines.close()  # type: ignore[attr-defined]
+    told: list[StudyProgress] = []
+    assert len(run(experiment, tmp_path, watch=told.append)) == 18
+    reading = [place for place in told if place.phase == "panel"]
+    assert reading[0].read == count
+    assert [place.read for place in reading] == sorted(place.read for place in reading)
+    assert (reading[-1].read, reading[-1].readings) == (18, 18)

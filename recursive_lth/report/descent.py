@@ -1,13 +1,14 @@
 """The descent of a population: its winning tickets as a tree of several parents."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from recursive_lth.report.canvas import LIGHT, bare_axes, draw_svg, operator_colour
-from recursive_lth.report.population import Life, most_alive, read_lives
+from recursive_lth.report.population import Life, lives_drawn, most_alive
 from recursive_lth.report.quantities import count, percent
 from recursive_lth.report.record import RunRecord
 from recursive_lth.report.standing import best, start
@@ -17,17 +18,16 @@ WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 222, 28, 14, 20, 6
 LETTERS = 14  # of a title that fits into a box beside its numbers
 
 
-def draw_descent(record: RunRecord) -> str | None:
+def draw_descent(record: RunRecord, lives: Sequence[Life]) -> str | None:
     """SVG: ticket 0 and the winning tickets, children below their parents.
 
-    The way to a living one is strong, the living are framed, the best is filled. None for a single
-    lineage.
+    The way to a living one is strong, the living are framed, the best is filled. Of many those of
+    `lives_drawn`, below their nearest ancestors. None for a single lineage.
     """
     root = start(record.generations)
     if root is None or most_alive(record) == 1:
         return None
-    lives = read_lives(record)
-    shown = [Life(root, (), (), not lives), *lives]
+    shown = [Life(root, (), (), not lives), *bridged(lives_drawn(lives), lives)]
     lasting = lasting_lines(shown)
     places = place_winners(shown, lasting)
     edges = [
@@ -46,9 +46,24 @@ def draw_descent(record: RunRecord) -> str | None:
             ends = places[parent], places[child]
             _paint_edge(axes, *ends, lanes[parent], is_strong=child in lasting)
         for life in shown:
-            _paint_node(axes, places[life.line["digest"]], life, is_best=life.line is top)
+            is_best = top is not None and life.line["digest"] == top["digest"]
+            _paint_node(axes, places[life.line["digest"]], life, is_best=is_best)
 
     return draw_svg("descent of the population's tickets", width, height, paint)
+
+
+def bridged(kept: Sequence[Life], lives: Sequence[Life]) -> list[Life]:
+    """Some of the lives, each with its nearest ancestor among them, or ticket 0, as its parent."""
+    there = {life.line["digest"] for life in kept}
+    skipped = [life.line for life in lives if life.line["digest"] not in there]
+    parents = {line["digest"]: line["parent"] for line in skipped}
+    found = []
+    for life in kept:
+        parent = life.line["parent"]
+        while parent in parents:
+            parent = parents[parent]
+        found.append(replace(life, line={**life.line, "parent": parent}))
+    return found
 
 
 def lasting_lines(shown: Sequence[Life]) -> set[str]:

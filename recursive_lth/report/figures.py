@@ -1,6 +1,6 @@
 """Every figure of a report, as SVG text."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from recursive_lth.report.candidates import draw_candidates
@@ -9,6 +9,7 @@ from recursive_lth.report.curves import draw_curves
 from recursive_lth.report.density import draw_density
 from recursive_lth.report.descent import draw_descent
 from recursive_lth.report.growth_drawing import draw_growth, draw_network
+from recursive_lth.report.population import Life
 from recursive_lth.report.population_drawing import draw_lives, draw_population
 from recursive_lth.report.progress import draw_accuracy
 from recursive_lth.report.record import RunRecord
@@ -29,11 +30,12 @@ class GrowthFigure(NamedTuple):
     svg: str
 
 
-def draw_figures(record: RunRecord) -> dict[str, str]:
-    """The SVG of each figure of `FIGURES` that has something to show."""
+def draw_figures(record: RunRecord, lives: Sequence[Life]) -> dict[str, str]:
+    """The SVG of each figure that has something to show; `lives` are those of a population."""
     if not record.generations:
         return {}
     drawn = {name: draw(record) for name, draw in FIGURES.items()}
+    drawn |= {name: draw(record, lives) for name, draw in POPULATION_FIGURES.items()}
     return {name: svg for name, svg in drawn.items() if svg is not None}
 
 
@@ -67,13 +69,15 @@ def draw_growths(record: RunRecord) -> list[GrowthFigure]:
 
 FIGURES: dict[str, Callable[[RunRecord], str | None]] = {
     "accuracy": draw_accuracy,
-    "population": draw_population,
-    "lives": draw_lives,
-    "descent": draw_descent,
     "tree": draw_tree,
     "confirmations": draw_confirmations,
     "candidates": draw_candidates,
     "density": draw_density,
     "survival": draw_survival,
     "curves": draw_curves,
+}
+POPULATION_FIGURES: dict[str, Callable[[RunRecord, Sequence[Life]], str | None]] = {
+    "population": draw_population,
+    "lives": draw_lives,
+    "descent": draw_descent,
 }

@@ -8,7 +8,7 @@ from recursive_lth.files import write_atomic
 from recursive_lth.report.answer import find_answer
 from recursive_lth.report.confirmations import confirmation_table
 from recursive_lth.report.figures import draw_figures, draw_growths
-from recursive_lth.report.population import living_table, most_alive
+from recursive_lth.report.population import lives_drawn, living_table, most_alive, read_lives
 from recursive_lth.report.quantities import count, duration, operations
 from recursive_lth.report.record import RunRecord, read_run
 from recursive_lth.report.standing import best, front
@@ -27,7 +27,8 @@ def write_report(folder: Path) -> Path:
 
 def render(record: RunRecord) -> str:
     """The HTML text of a run's report; the same text for the same record."""
-    ticket = best(record)
+    ticket, lives = best(record), read_lives(record)
+    shown = lives_drawn(lives)
     summary = record.summary or {}
     return fill_template(
         "page.html",
@@ -42,13 +43,15 @@ def render(record: RunRecord) -> str:
         generations=record.generations,
         front=front_table(front(record), best=ticket["digest"] if ticket else ""),
         most_alive=most_alive(record),
-        living=living_table(record),
+        living=living_table(record, lives),
+        lives_drawn=len(shown),
+        lives_left_out=len(lives) - len(shown),
         lineage=lineage_table(record.generations),
         certificates=certificate_table(record.generations),
         confirmations=confirmation_table(record.generations),
         reasons=list_reasons(record.generations),
         survival=survival_table(record),
-        figures=draw_figures(record),
+        figures=draw_figures(record, lives),
         growths=draw_growths(record),
         settings=list_settings(record.experiment),
         cost=list_cost(summary.get("cost", {})),

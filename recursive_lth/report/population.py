@@ -1,5 +1,6 @@
 """The population of a run that keeps several lineages: who lived when, and with which children."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,6 +12,7 @@ from recursive_lth.search.generation import Generation
 from recursive_lth.search.population import alive
 
 MOST_TOLD = 6  # ancestors in a line of descent
+MOST_DRAWN = 40  # lives in a figure that has a row or a box for each
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,12 @@ def read_lives(record: RunRecord) -> list[Life]:
     ]
 
 
+def lives_drawn(lives: Sequence[Life]) -> list[Life]:
+    """At most `MOST_DRAWN`, the living first and then the latest, in the order they were found."""
+    ranked = sorted(lives, key=lambda life: (life.is_alive, life.line["generation"]), reverse=True)
+    return sorted(ranked[:MOST_DRAWN], key=lambda life: life.line["generation"])
+
+
 def _spans(present: list[int]) -> tuple[tuple[int, int], ...]:
     """Runs of neighbouring numbers, by their ends."""
     breaks = [(a, b) for a, b in pairwise(present) if b > a + 1]
@@ -72,10 +80,10 @@ def _spans(present: list[int]) -> tuple[tuple[int, int], ...]:
     return tuple(zip(firsts, lasts, strict=True))
 
 
-def living_table(record: RunRecord) -> Table:
+def living_table(record: RunRecord, lives: Sequence[Life]) -> Table:
     """A row for each living ticket, the most accurate first; `descent` are its latest ancestors."""
     headers = ["generation", "depth", "weights", "multiply-adds", "validation", "test"]
-    living = [life for life in read_lives(record) if life.is_alive]
+    living = [life for life in lives if life.is_alive]
     rows = []
     for life in sorted(living, key=lambda life: -life.line["val_accuracy"]):
         line = life.line

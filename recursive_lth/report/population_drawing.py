@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from recursive_lth.report.canvas import FULL_WIDTH, LIGHT, draw_svg, place_legend, point_key
-from recursive_lth.report.population import Life, read_lives
+from recursive_lth.report.population import Life, lives_drawn
 from recursive_lth.report.record import RunRecord
 from recursive_lth.report.standing import Line, best, start
 from recursive_lth.report.ticks import set_accuracies, set_numbers
@@ -16,12 +16,11 @@ from recursive_lth.report.ticks import set_accuracies, set_numbers
 ROW = 24  # pixels of a life
 
 
-def draw_population(record: RunRecord) -> str | None:
+def draw_population(record: RunRecord, lives: Sequence[Life]) -> str | None:
     """SVG: every ticket by remaining weights and validation accuracy, the living filled.
 
     None for a single lineage, or before a ticket has won.
     """
-    lives = read_lives(record)
     if not lives:
         return None
     rejected = [line for line in record.generations if not line["accepted"]]
@@ -102,25 +101,25 @@ def _paint_life(axes: Axes, life: Life, *, is_best: bool) -> None:
                       size=9.5, weight="bold", color=LIGHT["paper"], zorder=6)  # fmt: skip
 
 
-def draw_lives(record: RunRecord) -> str | None:
+def draw_lives(record: RunRecord, lives: Sequence[Life]) -> str | None:
     """SVG: a bar for each winning ticket while it was alive, with a mark for each child.
 
-    None for a single lineage, or before a ticket has won.
+    Of many those of `lives_drawn`. None for a single lineage, or before a ticket has won.
     """
-    lives = read_lives(record)
     if not lives:
         return None
+    shown = lives_drawn(lives)
     last = len(record.generations) - 1
 
     def paint(figure: Figure) -> None:
         figure.set_layout_engine("constrained", h_pad=0.1)
         axes = figure.subplots()
         axes.set_title("Who was alive when")
-        for row, life in enumerate(lives):
+        for row, life in enumerate(shown):
             _paint_bar(axes, row, life, last)
-        axes.set_ylim(len(lives) - 0.4, -0.6)
+        axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.set_xlim(0.4, last + 1.2)
-        axes.set_yticks(range(len(lives)), [life.name for life in lives])
+        axes.set_yticks(range(len(shown)), [life.name for life in shown])
         axes.xaxis.set_major_locator(MaxNLocator(12, integer=True))
         axes.grid(visible=False, axis="y")
         axes.grid(visible=True, axis="x")
@@ -132,7 +131,7 @@ def draw_lives(record: RunRecord) -> str | None:
             point_key("o", LIGHT["paper"], LIGHT["ink"], "was rejected", size=6),
         ])  # fmt: skip
 
-    return draw_svg("which tickets were alive when", FULL_WIDTH, 96 + ROW * len(lives), paint)
+    return draw_svg("which tickets were alive when", FULL_WIDTH, 96 + ROW * len(shown), paint)
 
 
 def _paint_bar(axes: Axes, row: int, life: Life, last: int) -> None:

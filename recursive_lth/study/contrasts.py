@@ -49,6 +49,22 @@ class Contrast:
     factors: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Budget:
+    """The multiply-adds that an arm takes until it is compared.
+
+    `untrained` are those of its scores and births, the others are those of its trainings.
+    """
+
+    spent: int
+    untrained: int = 0
+
+    @property
+    def trained(self) -> int:
+        """Those of its trainings."""
+        return self.spent - self.untrained
+
+
 def parse_contrasts(lines: Iterable[str]) -> tuple[Contrast, ...]:
     """All lines of a study. Raises `InputError` for a wrong line, and for a name used twice."""
     found: dict[str, Contrast] = {}
@@ -134,23 +150,33 @@ def check_reading(
             )
 
 
-def check_budget(
-    contrast: Contrast, arm_multiply_adds: int, rival_multiply_adds: int, step: int
-) -> None:
-    """Raise `InputError` where one arm may train for more: 1 % of the smaller budget, and a step.
+def check_budget(contrast: Contrast, arm: Budget, rival: Budget, step: int) -> None:
+    """Raise `InputError` where one arm may take more: 1 % of the smaller budget, and a step.
 
     `step` is the multiply-adds of one optimizer update, by which equal budgets can come apart.
     """
-    low, high = sorted((arm_multiply_adds, rival_multiply_adds))
-    if contrast.is_unequal or high - low <= max(MOST_APART * low, step):
+    if contrast.is_unequal or _are_equal(arm.spent, rival.spent, step):
         return
+    low, high = sorted((arm.spent, rival.spent))
     apart = f"{(high - low) / low:.1%} apart" if low else "one of them nothing"
+    takes = (
+        f"unequal budgets: {contrast.arm!r} takes {arm.spent:,} multiply-adds and "
+        f"{contrast.rival!r} {rival.spent:,}, {apart}"
+    )
+    if _are_equal(arm.trained, rival.trained, step):
+        _refuse(
+            contrast.name,
+            f"{takes}; their trainings are equal, but scores and births take "
+            f"{arm.untrained:,} and {rival.untrained:,}: end the line in {UNEQUAL!r}",
+        )
     _refuse(
         contrast.name,
-        f"unequal budgets: {contrast.arm!r} trains for {arm_multiply_adds:,} multiply-adds and "
-        f"{contrast.rival!r} for {rival_multiply_adds:,}, {apart}: give the `train` moves of both "
-        f"the same sum, or end the line in {UNEQUAL!r}",
+        f"{takes}: give the `train` moves of both the same sum, or end the line in {UNEQUAL!r}",
     )
+
+
+def _are_equal(one: int, other: int, step: int) -> bool:
+    return abs(one - other) <= max(MOST_APART * min(one, other), step)
 
 
 def check_factors(contrast: Contrast, found: Collection[str]) -> None:

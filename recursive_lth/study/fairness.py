@@ -7,6 +7,7 @@ from recursive_lth.config import StudyExperiment
 from recursive_lth.errors import InputError
 from recursive_lth.study.arms import Arm, arms_of, differing_factors, until
 from recursive_lth.study.contrasts import (
+    Budget,
     Contrast,
     check_budget,
     check_contrast,
@@ -63,7 +64,8 @@ def check_contrasts(
         check_factors(contrast, differing_factors(one, other))
         pair = (contrast.arm, contrast.rival)
         a_step = max(cost_of_a_step(done) for name in pair for done in plan.stands[name].trainings)
-        check_budget(contrast, *budgets(contrast, plan), a_step)
+        ours, theirs = (budget_of(contrast, name, plan) for name in pair)
+        check_budget(contrast, ours, theirs, a_step)
 
 
 def as_compared(contrast: Contrast, arms: Mapping[str, Arm]) -> tuple[Arm, Arm]:
@@ -113,7 +115,10 @@ def planned_contrasts(experiment: StudyExperiment, plan: Plan) -> list[dict[str,
             "training": contrast.training,
             "margin": contrast.margin,
             "factors": sorted(differing_factors(*as_compared(contrast, arms))),
-            "multiply_adds": dict(zip(("arm", "rival"), budgets(contrast, plan), strict=True)),
+            "multiply_adds": {
+                "arm": budget_of(contrast, contrast.arm, plan).spent,
+                "rival": budget_of(contrast, contrast.rival, plan).spent,
+            },
             "n": study.seeds,
             "smallest": smallest_effect(study.seeds, family, level=level),
             "power": chance_found(1.0, study.seeds, family, level=level),
@@ -122,7 +127,9 @@ def planned_contrasts(experiment: StudyExperiment, plan: Plan) -> list[dict[str,
     ]
 
 
-def budgets(contrast: Contrast, plan: Plan) -> tuple[int, int]:
-    """What arm and rival have taken when they are compared."""
-    when = contrast.training, contrast.moment
-    return plan.budget(contrast.arm, *when), plan.budget(contrast.rival, *when)
+def budget_of(contrast: Contrast, arm: str, plan: Plan) -> Budget:
+    """What an arm has taken when it is compared."""
+    return Budget(
+        plan.budget(arm, contrast.training, contrast.moment),
+        plan.untrained(arm, contrast.training),
+    )

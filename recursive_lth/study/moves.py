@@ -54,7 +54,7 @@ class Begin:
 class Train:
     """Train for a cost: `train 3` takes what three epochs of the dense start network take.
 
-    So arms of equal sums have equal budgets, whatever their networks weigh. `by=epochs` counts
+    So arms of equal sums train for equal budgets, whatever their networks weigh. `by=epochs` counts
     passes through the data instead. `on=TASK` trains on other data, `state=carry` goes on with the
     optimizer as the training before left it; whatever else `[training]` has can be set for it.
     """

@@ -1,6 +1,6 @@
 """What a study will cost before it runs: every arm played without training."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,8 @@ class Plan:
     """What one seed will take; every seed takes the same.
 
     `epoch_cost` is the multiply-adds of an epoch of the dense start network; `trainings` those of
-    each arm, untrained. Trainings that arms share count once in `epochs` and `multiply_adds`.
+    each arm, untrained. Trainings that arms share count once in `epochs` and `multiply_adds`; the
+    scores and births of an arm are its own, and count in `multiply_adds` for each.
     """
 
     architecture: Architecture
@@ -38,7 +39,7 @@ class Plan:
     stands: Mapping[str, Stand]
     seeds: int
     epochs: float  # passes through the data, of all seeds, arms and measures
-    multiply_adds: int  # likewise
+    multiply_adds: int  # likewise, with what scores and births take
     probing: int  # of these, what the panel's probes train
     bytes_of_a_seed: int
     counts: Mapping[Data, Mapping[str, int]]  # samples by `COUNTED_ON`, for all data
@@ -47,6 +48,12 @@ class Plan:
         """The multiply-adds that an arm takes on one seed until a moment of a training."""
         done = self.stands[arm].trainings[training]
         return done.spent_before + round(moment * done.steps) * cost_of_a_step(done)
+
+    def untrained(self, arm: str, training: int = -1) -> int:
+        """Those that its scores and births take until then."""
+        trainings = self.stands[arm].trainings
+        done = trainings[training]
+        return done.spent_before - _trained(trainings[: done.number])
 
     def to_dict(self) -> dict[str, Any]:
         """As `--plan` prints it."""
@@ -104,7 +111,8 @@ def plan_of(
     }
     a_sample = training_cost(cost(architecture).multiply_adds, 1)
     reading = reading_cost(ground, panel, stands, a_sample)
-    spent = sum(done.spent - done.spent_before for done in single.values())
+    between = sum(stand.spent - _trained(stand.trainings) for stand in stands.values())
+    spent = _trained(single.values()) + between
     epochs = sum(_epochs(ground, done) for done in single.values())
     return Plan(
         architecture,
@@ -117,6 +125,11 @@ def plan_of(
         _bytes(experiment, panel, supply),
         {data: _counts(supply.split(data, experiment.seed), own) for data in data_of(experiment)},
     )
+
+
+def _trained(trainings: Iterable[Trained]) -> int:
+    """The multiply-adds of trainings alone."""
+    return sum(done.spent - done.spent_before for done in trainings)
 
 
 def cost_of_a_step(done: Trained) -> int:

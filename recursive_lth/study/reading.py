@@ -28,12 +28,16 @@ Line = dict[str, Any]
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads measures off the trainings of one arm; `place` names arm and seed."""
+    """Reads measures off the trainings of one arm; `place` names arm and seed.
+
+    `keeps_state` is as the arms of the study were trained: what is trained alike is shared.
+    """
 
     ground: Ground
     panel: Mapping[str, Measure]
     place: Mapping[str, Any]
     known: Mapping[Any, Line]  # by seed, arm, training and moment: not read again
+    keeps_state: bool
 
     def lines(self, trainings: Sequence[Trained], number: int, text: str) -> Iterator[Line]:
         """A line for each moment of a training at which something is to be read."""
@@ -118,11 +122,11 @@ class Reader:
             return None
 
         def learnt() -> Ticket | None:
-            learner = Learner(str(self.place["arm"]), keeps_state=False)
+            learner = Learner(str(self.place["arm"]), self.keeps_state)
             rival = learner(self.ground, grown.parent, done.move, steps=done.steps).trainings[-1]
             return None if rival.is_diverged else _at(rival, step)
 
-        return Parent(grown.parent.ticket, grown.sprouts, learnt)
+        return Parent(grown.sprouts, learnt)
 
     def _past(self, earlier: Sequence[Trained], now: Data) -> tuple[Past, ...]:
         """What was learnt before of other data, each as its last training left it."""

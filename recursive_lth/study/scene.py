@@ -31,13 +31,12 @@ class Past:
 
 @dataclass(frozen=True)
 class Parent:
-    """The network that the scene's has just grown from, and its growths, one after the other.
+    """What the scene's network has just grown from: its growths, one after the other.
 
-    `learnt` trains it as the scene's was, by the arm's own recipe, on the same batches for as many
-    steps until the scene's moment; None where that diverges.
+    `learnt` trains the network before them as the scene's was, by the arm's own recipe, on the same
+    batches for as many steps until the scene's moment; None where that diverges.
     """
 
-    ticket: Ticket
     sprouts: tuple[Sprout, ...]
     learnt: Callable[[], Ticket | None]
 

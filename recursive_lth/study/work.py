@@ -67,7 +67,7 @@ class Work:
                 continue
             stands = self._trained(todo)
             known = {_key(line): line for line in stored if line["seed"] in todo}
-            for line in self._read(stands, known):
+            for line in self._read(stands, known, before=len(found)):
                 found.append(line)
                 self._write(found, stored)
                 yield line
@@ -158,19 +158,23 @@ class Work:
                 rows.append({**place, **more, "digest": stand.ticket.digest, "curve": done.curve})
         write_lines(path, sorted(rows, key=lambda row: (row["seed"], row["arm"], row["training"])))
 
-    def _read(self, stands: Mapping[Key, Stand], known: Mapping[Any, Line]) -> Iterator[Line]:
-        """The panel read off all trainings that are to be read."""
+    def _read(
+        self, stands: Mapping[Key, Stand], known: Mapping[Any, Line], *, before: int
+    ) -> Iterator[Line]:
+        """The panel read off all trainings that are to be read, `before` lines being done."""
         study, meter = self.experiment.study, self.tools.meter
         count = sum(len(trainings_read(self.experiment, s)) for s in self.plan.stands.values())
-        meter.tell(phase="panel", readings=study.seeds * count * len(study.moments))
+        readings = study.seeds * count * len(study.moments)
+        meter.tell(phase="panel", readings=readings, read=before + len(known))
         found: list[list[Line]] = []
         for (seed, name), stand in stands.items():
             texts = _texts(self.arms[name])
-            reader = Reader(self._ground(seed), self.panel, {"seed": seed, "arm": name}, known)
+            place = {"seed": seed, "arm": name}
+            reader = Reader(self._ground(seed), self.panel, place, known, self._carries)
             for done in trainings_read(self.experiment, stand):
                 found.append([])
-                lines = self._told(reader.lines(stand.trainings, done.number, texts[done.number]))
-                self.tools.chorus.add(partial(gather, found[-1], lines))
+                lines = reader.lines(stand.trainings, done.number, texts[done.number])
+                self.tools.chorus.add(partial(gather, found[-1], self._told(lines, known)))
         for _ in self.tools.chorus.run():
             yield from _there(found)
         yield from _there(found)
@@ -181,11 +185,11 @@ class Work:
         moves = [move for arm in self.arms.values() for move in arm.moves]
         return any(isinstance(move, Train) and move.state == "carry" for move in moves)
 
-    def _told(self, lines: Iterator[Line]) -> Iterator[Line]:
-        """The lines, each counted for the watcher."""
+    def _told(self, lines: Iterator[Line], known: Mapping[Any, Line]) -> Iterator[Line]:
+        """The lines, each counted for the watcher that an earlier process has not read."""
         for line in lines:
             place: Any = self.tools.meter.now
-            self.tools.meter.tell(read=place.read + 1)
+            self.tools.meter.tell(read=place.read + (_key(line) not in known))
             yield line
 
 

@@ -20,7 +20,7 @@ from recursive_lth.tuning.crew import SECONDS_TO_STOP, STOPPED, STRIKES
 
 GONE = (OSError, RuntimeError)  # what a client raises without its scheduler, and once it gave up
 Leave = Callable[[Any], None]  # raises `SystemExit` once a worker is no longer wanted
-Serve = Callable[[Leave], None]
+Stint = Callable[[Leave], None]  # runs trials until it is to leave
 
 _at_work = Lock()  # held by the thread of this process that runs trials: PyTorch's settings are one
 
@@ -28,7 +28,7 @@ _at_work = Lock()  # held by the thread of this process that runs trials: PyTorc
 class Cluster:
     """A task for each worker of the cluster; `tend` gives one to those that are new."""
 
-    def __init__(self, client: Any, serve: Serve) -> None:
+    def __init__(self, client: Any, serve: Stint) -> None:
         self._client, self._serve = client, serve
         self._tasks: dict[str, Any] = {}  # futures by their workers' addresses
         self._strikes, self._taken, self._size = 0, -1, 0
@@ -77,7 +77,7 @@ class Cluster:
 
 
 @contextmanager
-def cluster(client: Any, serve: Serve) -> Iterator[Cluster]:
+def cluster(client: Any, serve: Stint) -> Iterator[Cluster]:
     """The workers of a cluster, sent away at the end, whatever the end is."""
     members = Cluster(client, serve)
     try:
@@ -107,7 +107,7 @@ def check_folder(path: Path) -> None:
         ) from None
 
 
-def _travel(serve: Serve) -> None:
+def _travel(serve: Stint) -> None:
     """Runs in the worker: trials, one at a time however many threads it has."""
     from distributed import Status, get_worker
 
