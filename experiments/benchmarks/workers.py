@@ -3,9 +3,9 @@
     python experiments/benchmarks/workers.py --data-dir DATA
 
 Claim: two workers do at least 1.7 times as much in the same time, to the same results.
-Found: 1.51 times for candidates (three turns) and 1.53 for tickets (one turn), where two bare loops,
-which share the machine's memory, get 1.68: the claim is missed. A generation also has its births and
-its handing out, 1.2 of 17 seconds, and tickets wait for each other after every level.
+Found: 1.51 times for candidates (three turns) and 1.53 for tickets (one turn), where two bare
+loops, which share the machine's memory, get 1.68: the claim is missed. A generation also has its
+births and its handing out, 1.2 of 17 seconds, and tickets wait for each other after every level.
 
 `candidates` is the judging of a generation of sixteen growths of a ticket on MNIST, `tickets` are
 the 50 networks of five LeNet-300-100 pruned over three levels with two controls, too dense to be
