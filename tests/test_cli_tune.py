@@ -119,7 +119,7 @@ def test_a_dry_run_prints_an_experiment_that_can_be_run_and_writes_nothing(
         (["tune", "--set", "tune.trial=3"], "did you mean 'trials'"),
         (["tune", "--set", "base.growth.polcy=tpe"], "did you mean 'growth.policy'"),
         (["tune", "--workers", "-1"], "--workers"),
-        (["tune", "--workers", "all"], "a number from 0 on or a Dask scheduler's address"),
+        (["tune", "--workers", "all"], "a number from 0 to 1024 or a Dask scheduler's address"),
         (["tune", "--workers", "tcp://127.0.0.1:9"], "no Dask scheduler answers"),
         (["tune", "--heartbeat", "0"], "--heartbeat"),
         (["tune", "--storage", "mysql://a@b/c"], "workers can share"),

@@ -223,7 +223,7 @@ def test_progress_is_told_and_never_falls(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"workers": "-1"}, "--workers takes a number from 0 on"),
+        ({"workers": "-1"}, "--workers takes a number from 0 to 1024"),
         ({"heartbeat": 0}, "--heartbeat must be at least 1"),
         ({"resume": "must"}, "nothing to resume"),
         ({"storage": "mysql://me@there/db"}, "workers can share"),
