@@ -81,7 +81,7 @@ def test_a_stop_of_the_coordinator_sends_the_workers_away(address: str, tmp_path
     experiment = small_tuning(TWO, "tune.trials=3", *LONGER)
 
     def stop(place: Any) -> None:
-        if place.running == 2:
+        if place.running:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
