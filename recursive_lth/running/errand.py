@@ -17,6 +17,8 @@ from recursive_lth.running.supply import Supply
 from recursive_lth.running.wanted import MOST_MEMBERS, Company, Wanted
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training import device as devices
+from recursive_lth.training.batches import Batches
+from recursive_lth.training.samples import Split
 
 SECONDS_BETWEEN = 1.0
 MOST_SPLITS = MOST_MEMBERS  # of data sets kept by a worker at a time: as many as a company reads
@@ -76,21 +78,22 @@ def perform(errand: Errand, news: News) -> Brought:
 
 def make_ready(source: Source[Any]) -> None:
     """Load here what trainings of this source will ask for, before they do."""
-    experiment = source.experiment
     with _LOADING:
-        supply = _supply(source.data_dir, source.device)
-        supply.split(experiment.data, experiment.seed)
-        supply.batches(experiment.data, experiment.seed, experiment.training)
+        _data(source)
 
 
 def _wanted(call: Call, stages: Stages, relay: "Relay", clock: Clock) -> Wanted:
     source = call.source
-    experiment = source.experiment
-    supply = _supply(source.data_dir, source.device)
-    parts = supply.split(experiment.data, experiment.seed)
-    batches = supply.batches(experiment.data, experiment.seed, experiment.training)
-    bench = Bench(experiment, parts, batches, stages, relay, clock, source=source)
+    parts, batches = _data(source)
+    bench = Bench(source.experiment, parts, batches, stages, relay, clock, source=source)
     return Wanted(bench, call.ticket, call.job, call.should_stop)
+
+
+def _data(source: Source[Any]) -> tuple[Split, Batches]:
+    """The parts of a source's data, and the training part as its recipe draws from it."""
+    experiment, supply = source.experiment, _supply(source.data_dir, source.device)
+    parts = supply.split(experiment.data, experiment.seed)
+    return parts, supply.batches(experiment.data, experiment.seed, experiment.training)
 
 
 @lru_cache(maxsize=1)
