@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy.engine import URL
 
 from recursive_lth.errors import InputError
-from recursive_lth.tuning.crew import SECONDS_TO_STOP, STOPPED, STRIKES
+from recursive_lth.tuning.crew import SECONDS_TO_STOP, STOPPED, Strikes
 
 GONE = (OSError, RuntimeError)  # what a client raises without its scheduler, and once it gave up
 Leave = Callable[[Any], None]  # raises `SystemExit` once a worker is no longer wanted
@@ -31,7 +31,7 @@ class Cluster:
     def __init__(self, client: Any, serve: Stint) -> None:
         self._client, self._serve = client, serve
         self._tasks: dict[str, Any] = {}  # futures by their workers' addresses
-        self._strikes, self._taken, self._size = 0, -1, 0
+        self._strikes, self._size = Strikes(), 0
 
     def tend(self, taken: int) -> None:
         """Have every worker at work; `taken` is how many attempts the study has so far.
@@ -41,17 +41,16 @@ class Cluster:
         """
         there = self._workers()
         self._size = max(self._size, len(there))
-        if taken > self._taken:
-            self._strikes, self._taken = 0, taken
+        self._strikes.begin(taken)
         for address, task in list(self._tasks.items()):
             if address in there and not task.done():
                 continue
             error = task.exception() if task.status == "error" else None
             if isinstance(error, InputError):
                 raise InputError(f"the worker at {address} cannot run trials: {error}")
-            self._strikes += address not in there or error is not None
             self._client.cancel([self._tasks.pop(address)], force=True)
-            if self._strikes >= STRIKES * self._size:
+            self._strikes.add(address not in there or error is not None)
+            if self._strikes.are_too_many(self._size):
                 why = "killed" if error is None else f"{type(error).__name__}: {error}"
                 raise InputError(f"the cluster's workers end before they take a trial ({why})")
         for address in sorted(there - set(self._tasks)):

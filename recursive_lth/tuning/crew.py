@@ -35,6 +35,26 @@ class Work:
     origin: Mapping[str, Any]
 
 
+class Strikes:
+    """How many workers have ended since one last took a trial."""
+
+    def __init__(self) -> None:
+        self._count, self._taken = 0, -1
+
+    def begin(self, taken: int) -> None:
+        """Count anew where more attempts are taken than when this was last told."""
+        if taken > self._taken:
+            self._count, self._taken = 0, taken
+
+    def add(self, ended: int) -> None:
+        """So many more have."""
+        self._count += ended
+
+    def are_too_many(self, size: int) -> bool:
+        """True iff that is more than `size` workers may; of none nobody can."""
+        return size > 0 and self._count >= STRIKES * size
+
+
 class Crew:
     """So many worker processes; `tend` puts another in the place of each that has died."""
 
@@ -42,7 +62,7 @@ class Crew:
         self._work, self._size = work, size
         self._context = multiprocessing.get_context("spawn")
         self._members: list[SpawnProcess] = []
-        self._strikes, self._taken = 0, -1
+        self._strikes = Strikes()
 
     def tend(self, taken: int) -> None:
         """Bring the crew to its size; `taken` is how many attempts the study has so far.
@@ -51,10 +71,9 @@ class Crew:
         """
         dead = [member for member in self._members if not member.is_alive()]
         self._members = [member for member in self._members if member.is_alive()]
-        if taken > self._taken:
-            self._strikes, self._taken = 0, taken
-        self._strikes += sum(member.exitcode != 0 for member in dead)
-        if self._size and self._strikes >= STRIKES * self._size:
+        self._strikes.begin(taken)
+        self._strikes.add(sum(member.exitcode != 0 for member in dead))
+        if self._strikes.are_too_many(self._size):
             raise InputError(
                 "workers end before they take a trial; `recursive-lth worker FOLDER --debug` shows "
                 "why"
