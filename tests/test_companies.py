@@ -14,6 +14,7 @@ from recursive_lth.running.errand import Brought, Errand
 from recursive_lth.running.fit import Fitted
 from recursive_lth.running.job import Job, Source
 from recursive_lth.running.wanted import MOST_MEMBERS, Company, Wanted, companies
+from recursive_lth.training.engine import DENSE
 
 
 def wanted(tmp_path: Path, count: int, steps: int = 7) -> list[Wanted]:
@@ -41,7 +42,7 @@ def test_the_most_work_is_handed_out_first(tmp_path: Path, monkeypatch: pytest.M
     """Whoever is free takes the largest that is left, so that no large one is left for the end."""
     lengths = (3, 50, 7, 50, 1)
     some = [
-        Company((replace(one, job=replace(one.job, steps=steps)),), ())
+        Company((replace(one, job=replace(one.job, steps=steps)),), DENSE)
         for one, steps in zip(wanted(tmp_path, len(lengths)), lengths, strict=True)
     ]
     assert [company.work // some[4].work for company in some] == list(lengths)

@@ -1,5 +1,6 @@
-"""The sparse engine trains as masked dense training does, to rounding, with fewer numbers."""
+"""Every engine trains as masked dense training does, to rounding, the sparse with fewer numbers."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -17,8 +18,9 @@ from recursive_lth.architecture.network import network
 from recursive_lth.architecture.sparse import Pattern, sparse_linear
 from recursive_lth.config import Training
 from recursive_lth.ticket.moments import State
-from recursive_lth.training.engine import can_be_sparse, sparse_engine
+from recursive_lth.training.engine import DENSE, Plan, can_be_sparse, planned_engine
 from recursive_lth.training.loop import Step, training
+from recursive_lth.training.onednn import large_layers
 
 CPU = torch.device("cpu")
 RECIPES = {
@@ -63,14 +65,23 @@ def test_a_sparse_layer_is_the_masked_one(
         close(bias_too.grad, bias.grad)
 
 
+Layers = tuple[str, ...]
+WAYS: dict[str, Callable[[Layers, Layers], Plan]] = {  # of (what can be sparse, what is linear)
+    "dense": lambda able, linear: DENSE,
+    "sparse": lambda able, linear: Plan(able),
+    "large": lambda able, linear: Plan((), linear),
+    "both": lambda able, linear: Plan(able[:1], tuple(n for n in linear if n not in able[:1])),
+}
+
+
 def last_step(
-    kind: str, recipe: Training, *, is_sparse: bool, start: int = 0, state: State | None = None
+    kind: str, recipe: Training, *, way: str, start: int = 0, state: State | None = None
 ) -> Step:
-    """The last of 50 steps in float64, dense or with all layers sparse that can be."""
+    """The last of 50 steps in float64, computed in one of the `WAYS`."""
     ticket = lived_in(NETWORKS[kind], 1)
-    layers = can_be_sparse(ticket.architecture) if is_sparse else ()
-    engine = sparse_engine(ticket.architecture, ticket.masks, layers, CPU)
-    assert len(engine.patterns) == len(layers)
+    plan = WAYS[way](can_be_sparse(ticket.architecture), large_layers(ticket.architecture, 10**9))
+    engine = planned_engine(ticket.architecture, ticket.masks, plan, CPU)
+    assert len(engine.patterns) == len(plan.sparse)
     loop = training(
         ticket.architecture,
         doubled(ticket),
@@ -89,9 +100,10 @@ def last_step(
 
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("kind", NETWORKS)
-def test_sparse_training_is_masked_dense_training(kind: str, name: str) -> None:
+@pytest.mark.parametrize("way", ["sparse", "large", "both"])
+def test_every_engine_trains_as_the_dense_one(way: str, kind: str, name: str) -> None:
     """After 50 steps, with clipping, decay and schedules: weights, moments and loss to 1e-10."""
-    dense, sparse = (last_step(kind, RECIPES[name], is_sparse=flag) for flag in (False, True))
+    dense, sparse = (last_step(kind, RECIPES[name], way=each) for each in ("dense", way))
     assert float((dense.loss - sparse.loss).abs()) < 1e-10
     assert dense.weights.keys() == sparse.weights.keys()
     for tensor, weight in dense.weights.items():
@@ -107,7 +119,7 @@ def test_sparse_training_is_masked_dense_training(kind: str, name: str) -> None:
 def test_only_remaining_weights_exist() -> None:
     """What the sparse engine moves has as many entries as the mask, and so have its moments."""
     ticket = lived_in(NETWORKS["convnet"], 1)
-    step = last_step("convnet", RECIPES["adam"], is_sparse=True)
+    step = last_step("convnet", RECIPES["adam"], way="sparse")
     for name, mask in ticket.masks.items():
         assert step.live[name].shape == (int(mask.sum()),)
         assert not bool(step.weights[name][~mask].any())
@@ -115,10 +127,10 @@ def test_only_remaining_weights_exist() -> None:
 
 def test_a_sparse_training_goes_on_where_a_dense_one_stopped() -> None:
     """The state of one is the other's: 50 steps from there agree."""
-    begun = last_step("mlp", RECIPES["adam"], is_sparse=False).state()
+    begun = last_step("mlp", RECIPES["adam"], way="dense").state()
     both = [
-        last_step("mlp", RECIPES["adam"], is_sparse=flag, start=7, state=begun)
-        for flag in (False, True)
+        last_step("mlp", RECIPES["adam"], way=way, start=7, state=begun)
+        for way in ("dense", "sparse")
     ]
     for tensor, weight in both[0].weights.items():
         assert float((weight - both[1].weights[tensor]).detach().abs().max()) < 1e-10
@@ -128,9 +140,8 @@ def test_a_sparse_training_goes_on_where_a_dense_one_stopped() -> None:
 def test_the_forward_is_pure(kind: str) -> None:
     """Evaluation through the engine gives the dense forward's logits, and changes nothing."""
     ticket = lived_in(NETWORKS[kind], 1)
-    engine = sparse_engine(
-        ticket.architecture, ticket.masks, can_be_sparse(ticket.architecture), CPU
-    )
+    able = can_be_sparse(ticket.architecture)
+    engine = planned_engine(ticket.architecture, ticket.masks, Plan(able), CPU)
     weights = doubled(ticket)
     images = batches_for(ticket.architecture, Training(), torch.float64).images[:6]
     packed = engine.pack(weights)

@@ -17,6 +17,7 @@ from recursive_lth.config import Training
 from recursive_lth.growth.operators import OPERATORS
 from recursive_lth.ticket import masks as masking
 from recursive_lth.training.batches import Batches
+from recursive_lth.training.engine import DENSE, Plan
 from recursive_lth.training.loop import Step, training
 from recursive_lth.training.samples import Samples
 from recursive_lth.training.together import Member, training_together
@@ -28,6 +29,14 @@ RECIPES = {
     "adamw, shifted": Training(optimizer="adamw", learning_rate=0.003, weight_decay=0.1, shift=1),
     "smoothed": Training(optimizer="adam", learning_rate=0.003, label_smoothing=0.2, warmup=0.3),
 }
+PLANS = [
+    DENSE,
+    Plan(("fc1",)),
+    Plan(("fc1", "fc2", "output")),
+    Plan((), ("fc1", "fc2", "output")),
+    Plan(("fc2",), ("fc1", "output")),
+    Plan(("fc1",), ("fc2",)),
+]
 WIDTHS = {"alike": [(7, 5)] * 3, "unlike": [(7, 5), (4, 9), (6, 6)]}
 
 
@@ -85,28 +94,31 @@ def check_equal(found: Step, expected: Step) -> None:
             assert float((one[kind][name] - tensor).abs().max()) < 1e-10
 
 
-@pytest.mark.parametrize("sparse", [(), ("fc1",), ("fc1", "fc2", "output")])
+@pytest.mark.parametrize("plan", PLANS, ids=str)
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("widths", WIDTHS)
-def test_each_ends_as_it_would_alone(widths: str, name: str, sparse: tuple[str, ...]) -> None:
+def test_each_ends_as_it_would_alone(widths: str, name: str, plan: Plan) -> None:
     """Whatever the others are: densities, data, seeds and widths of their own."""
     members = [
         member(mlp((1, 4, 4), 3, hidden), RECIPES[name], seed, density)
         for seed, (hidden, density) in enumerate(zip(WIDTHS[widths], (0.3, 1, 0.6), strict=True))
     ]
     assert len({m.company for m in members}) == 1
-    *_, last = training_together(members, sparse)
+    *_, last = training_together(members, plan)
     for number, one in enumerate(members):
         check_equal(last.of(number), alone(one))
 
 
-@pytest.mark.parametrize("sparse", [(), ("fc1", "g2_1", "g2_2")])
-def test_residual_streams_join(sparse: tuple[str, ...]) -> None:
+RESIDUAL = [DENSE, Plan(("fc1", "g2_1", "g2_2")), Plan(("fc1",), ("g2_1",)), Plan((), ("g2_2",))]
+
+
+@pytest.mark.parametrize("plan", RESIDUAL, ids=str)
+def test_residual_streams_join(plan: Plan) -> None:
     members = [
         member(residual(hidden), RECIPES["momentum"], seed, 0.5)
         for seed, hidden in enumerate(((5, 4), (3, 6)))
     ]
-    *_, last = training_together(members, sparse)
+    *_, last = training_together(members, plan)
     for number, one in enumerate(members):
         check_equal(last.of(number), alone(one))
 
@@ -121,13 +133,13 @@ def seen_twice(hidden: tuple[int, ...]) -> Architecture:
     return draft.finish(draft.plain("end", Layer("add", ("fc1", "fc2"))))
 
 
-@pytest.mark.parametrize("sparse", [(), ("fc1",), ("fc1", "fc2", "output")])
+@pytest.mark.parametrize("plan", PLANS, ids=str)
 @pytest.mark.parametrize("owners", [(0, 0, 0), (0, 1, 0, 0, 1), (1, 0)])
 @pytest.mark.parametrize("build", [partial(mlp, (1, 4, 4), 3), residual, seen_twice])
 def test_members_that_see_the_same_images(
     build: Callable[[tuple[int, ...]], Architecture],
     owners: tuple[int, ...],
-    sparse: tuple[str, ...],
+    plan: Plan,
 ) -> None:
     """Of one seed and one set of data: they read one stream, and end as each would alone."""
     streams = [member(build((7, 5)), RECIPES["adam, clipped"], seed, 1) for seed in (0, 1)]
@@ -135,7 +147,9 @@ def test_members_that_see_the_same_images(
     for seed, owner in enumerate(owners):
         one = member(build((7, 5)), RECIPES["adam, clipped"], seed, 0.5)
         members.append(replace(one, data=streams[owner].data, seed=streams[owner].seed))
-    *_, last = training_together(members, [name for name in sparse if name in build((7, 5)).layers])
+    there = members[0].architecture.layers.keys()
+    ours = Plan(*(tuple(n for n in names if n in there) for names in (plan.sparse, plan.large)))
+    *_, last = training_together(members, ours)
     for number, one in enumerate(members):
         check_equal(last.of(number), alone(one))
 
@@ -146,21 +160,22 @@ def test_each_goes_on_with_its_optimizer() -> None:
         member(mlp((1, 4, 4), 3, h), RECIPES["smoothed"], s, 0.5)
         for s, h in enumerate(WIDTHS["unlike"])
     ]
-    *_, middle = islice(training_together(members, ("fc1",)), 7)
+    *_, middle = islice(training_together(members, Plan(("fc1",), ("fc2",))), 7)
     begun = []
     for number, one in enumerate(members):
         step = middle.of(number)
         begun.append(replace(one, weights=step.snapshot(), state=step.state(), start=7))
-    *_, last = training_together(begun, ("fc2",))
+    *_, last = training_together(begun, Plan(("fc2",), ("fc1", "output")))
     for number, one in enumerate(members):
         check_equal(last.of(number), alone(one))
 
 
-def test_a_members_engine_evaluates_it() -> None:
+@pytest.mark.parametrize("plan", PLANS, ids=str)
+def test_a_members_engine_evaluates_it(plan: Plan) -> None:
     """What a step hands out is packed for its engine, whose forward gives the lone network's."""
     members = [member(mlp((1, 4, 4), 3, h), RECIPES["momentum"], s, 0.5)
                for s, h in enumerate(WIDTHS["unlike"])]  # fmt: skip
-    first = next(training_together(members, ("fc1",)))
+    first = next(training_together(members, plan))
     for number, one in enumerate(members):
         step, images = first.of(number), one.data.images[:5]
         found, _ = step.engine.forward(step.live, images)

@@ -30,7 +30,7 @@ from recursive_lth.report.canvas import LIGHT, draw_svg
 from recursive_lth.ticket.morph import birth
 from recursive_lth.training.batches import Batches
 from recursive_lth.training.choice import Choices, sparse_layers
-from recursive_lth.training.engine import sparse_engine
+from recursive_lth.training.engine import Plan, planned_engine
 from recursive_lth.training.loop import training
 from recursive_lth.training.samples import Samples
 from recursive_lth.training.together import Member, training_together
@@ -67,7 +67,7 @@ def data(shape: tuple[int, ...], samples: int, recipe: Training) -> Batches:
 
 def alone(one: Member, layers: Sequence[str]) -> Iterator[Any]:
     """The ordinary loop of a member, some layers sparse."""
-    engine = sparse_engine(one.architecture, one.masks, layers, CPU)
+    engine = planned_engine(one.architecture, one.masks, Plan(tuple(layers)), CPU)
     return training(
         one.architecture,
         one.weights,
@@ -153,7 +153,7 @@ def many(
     ]
     sides = {
         "dense": stepping([alone(one, ()) for one in members[:4]], 20),
-        "together": stepping([training_together(members, sparse)], 20, per=count),
+        "together": stepping([training_together(members, Plan(tuple(sparse)))], 20, per=count),
     }
     found = ratio(f"{count} x {name}, {density:.1%}", turns(sides), "dense", "together")
     return found | {"density": density, "network": name, "count": count}

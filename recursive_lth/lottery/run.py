@@ -31,7 +31,7 @@ from recursive_lth.running.run_folder import Resume, RunFolder, check_origin, op
 from recursive_lth.running.stages import Stages
 from recursive_lth.running.start import origin
 from recursive_lth.running.supply import MOST_MEMORY
-from recursive_lth.running.workers import crew_of
+from recursive_lth.running.workers import crew_of, prepare
 from recursive_lth.training import device as devices
 from recursive_lth.training.choice import Choices
 from recursive_lth.training.population import graph_of
@@ -67,6 +67,7 @@ def prune(
         shutil.rmtree(stored.work, ignore_errors=True)
         yield from stored.lines()
         return
+    prepare(workers)
     for name, arm in arms.items():
         check_arm(name, arm, benches)
     with opened(experiment, out, resume) as folder:

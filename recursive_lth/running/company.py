@@ -8,6 +8,7 @@ import torch
 from recursive_lth.running.fit import Fitted, announce, finish, marks_of
 from recursive_lth.running.inside import Inside
 from recursive_lth.running.wanted import Wanted
+from recursive_lth.training.engine import Plan
 from recursive_lth.training.lens import lens_of
 from recursive_lth.training.together import Round, training_together
 
@@ -35,7 +36,7 @@ class _Course:
         self.is_done = is_last or is_stopped or not self.is_finite
 
 
-def fit_company(wanted: Sequence[Wanted], sparse: Sequence[str]) -> list[Fitted]:
+def fit_company(wanted: Sequence[Wanted], plan: Plan) -> list[Fitted]:
     """Train a population to the end of its last member."""
     courses = [_Course(each, index) for index, each in enumerate(wanted)]
     lead, began = wanted[0], perf_counter()
@@ -44,7 +45,7 @@ def fit_company(wanted: Sequence[Wanted], sparse: Sequence[str]) -> list[Fitted]
     clock.start("training")
     found: dict[int, Fitted] = {}
     sums: torch.Tensor | None = None
-    for now in training_together([each.member for each in wanted], sparse):
+    for now in training_together([each.member for each in wanted], plan):
         sums = now.losses.clone() if sums is None else sums + now.losses
         if meter.is_due:
             done = (now.number - lead.job.start) / lead.bench.per_epoch(lead.job.recipe)

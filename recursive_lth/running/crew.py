@@ -31,8 +31,8 @@ def fit_here(company: Company) -> list[Fitted]:
     one, *others = company.members
     with devices.pinned(one.job.recipe.threads):
         if others:
-            return fit_company(company.members, company.sparse)
-        return [fit(one.bench, one.ticket, one.job, one.should_stop, sparse=company.sparse)]
+            return fit_company(company.members, company.plan)
+        return [fit(one.bench, one.ticket, one.job, one.should_stop, plan=company.plan)]
 
 
 def fit_all(wanted: Sequence[Wanted], keep: Keep, crew: Crew = here) -> list[Fitted]:
@@ -64,7 +64,7 @@ def fit_all(wanted: Sequence[Wanted], keep: Keep, crew: Crew = here) -> list[Fit
             for one in company.members:
                 one.bench.stages.suspect(one.job.name)
     for one in (one for company in whole if _is_split(company) for one in company.members):
-        single = Company((one,), one.sparse(is_alone=True))
+        single = Company((one,), one.plan(is_alone=True))
         if known := one.bench.stages.ended(one.job.name):
             done(single, [_given_up(one, known)])
             continue

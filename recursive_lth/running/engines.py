@@ -4,29 +4,37 @@ from typing import Any
 
 from recursive_lth.running.job import Bench, Job
 from recursive_lth.ticket.ticket import Ticket
-from recursive_lth.training.choice import large_and_thin, sparse_layers
-from recursive_lth.training.engine import can_be_sparse
+from recursive_lth.training.choice import large_and_thin, large_layers, sparse_layers
+from recursive_lth.training.engine import DENSE, Plan, can_be_sparse
 
 MOST_TOGETHER = 0.33  # density of a layer that is sparse in a company
+MOST_BESIDE_ONEDNN = 0.28  # of one whose dense products oneDNN would do
 
 
-def sparse_of(
-    bench: Bench[Any], ticket: Ticket, job: Job, *, is_alone: bool = True
-) -> tuple[str, ...]:
-    """The layers of a training that are computed with their remaining weights alone.
+def plan_of(bench: Bench[Any], ticket: Ticket, job: Job, *, is_alone: bool = True) -> Plan:
+    """How the layers of a training are computed.
 
     Weights that are read through a lens, as coefficients or supermasks are, and tallies of all
-    weights leave all dense. `sparse` makes sparse whatever can be and has lost a weight, `auto`
-    what measures say. A company is not measured: many at once share the overheads that make
-    measures of a lone layer waver, and below a third of its weights a large layer has always been
-    faster sparse.
+    weights leave none sparse. `sparse` makes sparse whatever can be and has lost a weight, `auto`
+    what measures say, and has oneDNN do large dense products where that is faster. A company's
+    sparse layers are not measured: many at once share the overheads that make measures of a lone
+    layer waver, and below a third of its weights a large layer has always been faster sparse, below
+    a little less where oneDNN does the dense ones.
     """
     architecture, recipe, masks = ticket.architecture, job.recipe, ticket.masks
-    if recipe.engine == "dense" or job.lens or job.tallies or not ticket.is_plain:
-        return ()
+    if recipe.engine == "dense":
+        return DENSE
+    is_whole = bool(job.lens or job.tallies or not ticket.is_plain)
     if recipe.engine == "sparse":
-        able = can_be_sparse(architecture)
-        return tuple(name for name in able if not bool(masks[f"{name}.weight"].all()))
-    if not is_alone:
-        return large_and_thin(architecture, masks, recipe, MOST_TOGETHER)
-    return sparse_layers(architecture, masks, recipe, bench.batches.images.device, bench.choices)
+        able = () if is_whole else can_be_sparse(architecture)
+        return Plan(tuple(name for name in able if not bool(masks[f"{name}.weight"].all())))
+    device, choices = bench.batches.images.device, bench.choices
+    large = large_layers(architecture, ticket.weights, recipe, device, choices)
+    sparse: tuple[str, ...] = ()
+    if is_alone and not is_whole:
+        sparse = sparse_layers(architecture, masks, recipe, device, choices, large)
+    elif not is_whole:
+        thin = large_and_thin(architecture, masks, recipe, MOST_TOGETHER)
+        thinner = large_and_thin(architecture, masks, recipe, MOST_BESIDE_ONEDNN)
+        sparse = tuple(name for name in thin if name not in large or name in thinner)
+    return Plan(sparse, tuple(name for name in large if name not in sparse))

@@ -18,6 +18,7 @@ from recursive_lth.running.wanted import MOST_MEMBERS, Company, Wanted
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training import device as devices
 from recursive_lth.training.batches import Batches
+from recursive_lth.training.engine import Plan
 from recursive_lth.training.samples import Split
 
 SECONDS_BETWEEN = 1.0
@@ -42,7 +43,7 @@ class Errand:
     """A company to be trained elsewhere; checkpoints go to the folder `stages`."""
 
     calls: tuple[Call, ...]
-    sparse: tuple[str, ...]
+    plan: Plan
     stages: Path
 
 
@@ -63,7 +64,7 @@ def errand_of(company: Company) -> Errand:
             raise ValueError(f"{one.job.name} cannot be trained by another process")
         calls.append(Call(source, one.ticket, one.job, stop))
     stages = company.members[0].bench.stages.folder.absolute()
-    return Errand(tuple(calls), company.sparse, stages)
+    return Errand(tuple(calls), company.plan, stages)
 
 
 def perform(errand: Errand, news: News) -> Brought:
@@ -72,7 +73,7 @@ def perform(errand: Errand, news: News) -> Brought:
     stages = Stages(errand.stages, is_owner=False)
     with _LOADING:  # members of one seed must read one and the same set of batches
         members = tuple(_wanted(call, stages, relay, clock) for call in errand.calls)
-    fits = fit_here(Company(members, errand.sparse))
+    fits = fit_here(Company(members, errand.plan))
     return Brought(fits, clock.seconds)
 
 

@@ -1,6 +1,6 @@
 """One training of one ticket inside a run: looks at validation data, early stop, cost."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -8,11 +8,11 @@ from typing import Any
 from torch import Tensor
 
 from recursive_lth.architecture.cost import training_cost
-from recursive_lth.running.engines import sparse_of
+from recursive_lth.running.engines import plan_of
 from recursive_lth.running.inside import Inside
 from recursive_lth.running.job import Bench, Job, Kept, Row
 from recursive_lth.ticket.ticket import Ticket
-from recursive_lth.training.engine import sparse_engine
+from recursive_lth.training.engine import Plan, planned_engine
 from recursive_lth.training.lens import lens_of
 from recursive_lth.training.loop import Step, training
 
@@ -60,20 +60,20 @@ def fit(
     job: Job,
     should_stop: Stop | None = None,
     *,
-    sparse: Sequence[str] | None = None,
+    plan: Plan | None = None,
 ) -> Fitted:
     """Train a ticket to step `job.steps`, from its checkpoint where there is one.
 
-    `should_stop` is asked at every look at the validation data but the last; `sparse` names the
-    layers that are computed sparse, where that is decided. A training whose validation loss is not
-    finite has diverged and hands back the ticket it was given.
+    `should_stop` is asked at every look at the validation data but the last; `plan` says how the
+    layers are computed, where that is decided. A training whose validation loss is not finite has
+    diverged and hands back the ticket it was given.
     """
     per_epoch = bench.per_epoch(job.recipe)
     marks = marks_of(bench, job)
     device = bench.batches.images.device
     lens = job.lens or lens_of(ticket, device)
-    sparse = sparse_of(bench, ticket, job) if sparse is None else sparse
-    engine = sparse_engine(ticket.architecture, ticket.masks, sparse, device)
+    plan = plan_of(bench, ticket, job) if plan is None else plan
+    engine = planned_engine(ticket.architecture, ticket.masks, plan, device)
     inside = Inside(bench, ticket, job, lens)
     announce(bench, ticket, job)
     began = perf_counter()

@@ -1,18 +1,20 @@
 """Trainings that are waited for, and which of them can train as one program."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 from recursive_lth.architecture.cost import training_cost
-from recursive_lth.running.engines import sparse_of
+from recursive_lth.running.engines import plan_of
 from recursive_lth.running.fit import EndsAt, Stop
 from recursive_lth.running.job import Bench, Job
 from recursive_lth.ticket.ticket import Ticket
+from recursive_lth.training.engine import Plan
 from recursive_lth.training.together import Member
 
 MOST_WORK = 6_000_000  # multiply-adds of a member's batch: above, dense products fill the machine
+MOST_WORK_APART = 30_000_000  # the same for one that has its own products, by oneDNN
 MOST_MEMBERS = 8  # more gain little, and fewer companies than workers would leave some idle
 
 
@@ -42,9 +44,9 @@ class Wanted:
             job.state,
         )
 
-    def sparse(self, *, is_alone: bool) -> tuple[str, ...]:
-        """Its sparse layers, alone or in company."""
-        return sparse_of(self.bench, self.ticket, self.job, is_alone=is_alone)
+    def plan(self, *, is_alone: bool) -> Plan:
+        """How its layers are computed, alone or in company."""
+        return plan_of(self.bench, self.ticket, self.job, is_alone=is_alone)
 
     @property
     def is_portable(self) -> bool:
@@ -55,10 +57,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Company:
-    """Trainings that go as one program, or a single one; its `sparse` layers are decided."""
+    """Trainings that go as one program, or a single one; its plan is decided."""
 
     members: tuple[Wanted, ...]
-    sparse: tuple[str, ...]
+    plan: Plan
 
     @property
     def work(self) -> int:
@@ -79,14 +81,22 @@ def companies(wanted: Sequence[Wanted]) -> list[Company]:
     single = {each.job.name: each for each in wanted}
     groups: dict[Any, list[Wanted]] = {}
     for name, each in single.items():
-        kind = _kind(each) if len(single) > 1 else None
-        company = name if kind is None else (kind, each.sparse(is_alone=False))
+        plan = each.plan(is_alone=False)
+        kind = _kind(each, plan) if len(single) > 1 else None
+        company = name if kind is None else (kind, plan.sparse)
         groups.setdefault(company, []).append(each)
     parts = [part for members in groups.values() for part in _parts(members)]
-    return [Company(tuple(part), part[0].sparse(is_alone=len(part) == 1)) for part in parts]
+    return [Company(tuple(part), _plan(part)) for part in parts]
 
 
-def _kind(wanted: Wanted) -> tuple[Any, ...] | None:
+def _plan(members: Sequence[Wanted]) -> Plan:
+    """What members of the same sparse layers have planned; a layer is large where one's is."""
+    plans = [each.plan(is_alone=len(members) == 1) for each in members]
+    large = {name: None for plan in plans for name in plan.large}
+    return replace(plans[0], large=tuple(large))
+
+
+def _kind(wanted: Wanted, plan: Plan) -> tuple[Any, ...] | None:
     """What those have in common who train as one; None for one that trains alone.
 
     One whose weights are read through a lens or tallied does, one that has begun alone, and one
@@ -94,7 +104,8 @@ def _kind(wanted: Wanted) -> tuple[Any, ...] | None:
     """
     bench, ticket, job = wanted.bench, wanted.ticket, wanted.job
     batch_size = min(job.recipe.batch_size, len(bench.batches))
-    is_heavy = ticket.cost.remaining_multiply_adds * batch_size > MOST_WORK
+    most = MOST_WORK_APART if plan.large else MOST_WORK
+    is_heavy = ticket.cost.remaining_multiply_adds * batch_size > most
     if is_heavy or job.lens or job.tallies or not ticket.is_plain:
         return None
     if bench.stages.load_checkpoint(job.name) is not None:

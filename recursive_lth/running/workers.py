@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from itertools import islice
+from multiprocessing import forkserver
 from typing import Any
 
 from recursive_lth.errors import InputError
@@ -28,6 +29,12 @@ SECONDS_TO_ANSWER = 10
 FORKED = "forkserver"
 IMPORTED = ("distributed", "recursive_lth.running.workers")
 ADDRESSES = ("tcp://", "tls://", "ucx://")
+
+
+def prepare(workers: str) -> None:
+    """Begin to import what the workers of this machine need, beside this process, which goes on."""
+    if workers.isdecimal() and int(workers) > 1 and _method() == FORKED:
+        forkserver.ensure_running()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from recursive_lth.running.run_folder import Resume, RunFolder, check_origin, op
 from recursive_lth.running.stages import Stages
 from recursive_lth.running.start import origin
 from recursive_lth.running.supply import Supply
-from recursive_lth.running.workers import crew_of
+from recursive_lth.running.workers import crew_of, prepare
 from recursive_lth.search.check import check_fit
 from recursive_lth.search.plan import planned_epochs, start_architecture
 from recursive_lth.training import device as devices
@@ -37,6 +37,7 @@ def at_work(
     Raises `InputError` where the experiment, data, device, workers or folder cannot be used.
     """
     where, clock = devices.choose(device), Clock()
+    prepare(workers)
     with clock.inside("data"):
         supply = Supply(data_dir, where)
         data = supply.whole(experiment.data)

@@ -14,7 +14,7 @@ from recursive_lth.running.run_folder import Resume, check_origin, opened, run_f
 from recursive_lth.running.stages import Stages
 from recursive_lth.running.start import origin
 from recursive_lth.running.supply import Supply
-from recursive_lth.running.workers import crew_of
+from recursive_lth.running.workers import crew_of, prepare
 from recursive_lth.study.arms import arms_of
 from recursive_lth.study.fairness import check_contrasts
 from recursive_lth.study.panel.catalogue import panel_of
@@ -63,6 +63,7 @@ def study(
         yield from stored.lines()
         return
     supply, clock = Supply(data_dir, where), Clock()
+    prepare(workers)
     with clock.inside("data"), devices.pinned(experiment.training.threads):
         plan = planned(experiment, supply)
     arms, panel = arms_of(experiment), panel_of(experiment.study.panel)

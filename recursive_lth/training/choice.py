@@ -1,12 +1,13 @@
-"""Sparse or dense? Measured for each layer as it is, and remembered with the run.
+"""Sparse or dense, by the BLAS or by oneDNN? Measured here and now, and remembered with the run.
 
 A layer's whole part in a training step is timed both ways, in turns: forward, gradients, masks and
 optimizer. What was chosen is a matter of the machine's speed and decides last bits; a run that goes
-on reads what it had chosen before. Small layers and dense ones are computed dense unmeasured.
+on reads what it had chosen before. Small layers and dense ones are computed dense unmeasured. Who
+does large dense products is measured once, by one of common size.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -19,10 +20,12 @@ from torch import Tensor
 from recursive_lth.architecture.cost import places
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.layer import Layer
-from recursive_lth.architecture.network import operation, reads_input
+from recursive_lth.architecture.network import Run, operation, reads_input
 from recursive_lth.architecture.sparse import Pattern
 from recursive_lth.config import Training
+from recursive_lth.errors import InputError
 from recursive_lth.files import read_json, write_json
+from recursive_lth.training import onednn
 from recursive_lth.training.device import wait
 from recursive_lth.training.engine import can_be_sparse, kernel
 from recursive_lth.training.optimizer import make_optimizer
@@ -32,6 +35,11 @@ LEAST_WORK = 1_000_000  # multiply-adds of a batch below which overheads decide,
 TURNS = 7
 CLEAR = 2.0  # times as fast: told by two turns
 MARGIN = {"linear": 0.95, "conv": 0.6}  # of the dense time that a sparse layer must stay below
+ONEDNN_MARGIN = 0.8  # of the BLAS's time: where both are well made they are about as fast
+PRODUCT = (60, 784, 300)  # samples, width, out: of LeNet-300-100's first layer
+PRODUCTS = 5  # a turn
+
+Measure = Callable[[], tuple[float, float]]
 
 
 class Choices:
@@ -43,16 +51,18 @@ class Choices:
         if path is not None and path.exists():
             self.measured = dict(read_json(path))
 
-    def is_sparse(self, key: str, measure: Callable[[], tuple[float, float]]) -> bool:
-        """True iff such a layer was, or is now found, faster sparse than dense."""
+    def is_faster(self, key: str, way: str, usual: str, margin: float, measure: Measure) -> bool:
+        """True iff a way was, or is now found, to take less than such a part of the usual time.
+
+        `measure` gives the seconds of the usual way and of the other.
+        """
         if key not in self.measured:
-            dense, sparse = measure()
-            seconds = {"dense_us": dense, "sparse_us": sparse}
-            self.measured[key] = {side: round(1e6 * time, 1) for side, time in seconds.items()}
+            seconds = dict(zip((usual, way), measure(), strict=True))
+            self.measured[key] = {f"{n}_us": round(1e6 * time, 1) for n, time in seconds.items()}
             if self.path is not None:
                 write_json(self.path, self.measured)
         found = self.measured[key]
-        return bool(found["sparse_us"] < MARGIN[key.split()[0]] * found["dense_us"])
+        return bool(found[f"{way}_us"] < margin * found[f"{usual}_us"])
 
 
 def sparse_layers(
@@ -61,8 +71,12 @@ def sparse_layers(
     recipe: Training,
     device: torch.device,
     choices: Choices,
+    large: Collection[str] = (),
 ) -> tuple[str, ...]:
-    """The layers that train faster sparse, by `choices`, which measures what it does not know."""
+    """The layers that train faster sparse, by `choices`, which measures what it does not know.
+
+    Where they are dense oneDNN computes the `large` ones.
+    """
     found = []
     for name in large_and_thin(architecture, masks, recipe, MOST_DENSITY):
         mask, layer = masks[f"{name}.weight"], architecture.layers[name]
@@ -72,11 +86,57 @@ def sparse_layers(
         key = (
             f"{layer.operation} {tuple(mask.shape)} of which {remaining} remain, reads {shape}"
             f"{' of the input' * is_first}, {recipe.optimizer}, {torch.get_num_threads()} threads"
+            f"{', dense by oneDNN' * (name in large)}"
         )
-        sides = Sides(name, layer, mask.to(device), shape, is_first, recipe)
-        if choices.is_sparse(key, sides.measure):
+        sides = Sides(name, layer, mask.to(device), shape, is_first, recipe, name in large)
+        margin = MARGIN[layer.operation]
+        if choices.is_faster(key, "sparse", "dense", margin, sides.measure):
             found.append(name)
     return tuple(found)
+
+
+def large_layers(
+    architecture: Architecture,
+    weights: Mapping[str, Tensor],
+    recipe: Training,
+    device: torch.device,
+    choices: Choices,
+) -> tuple[str, ...]:
+    """The layers whose dense products oneDNN does faster, by `choices`.
+
+    Raises `InputError` where the run has begun so and this PyTorch has no oneDNN.
+    """
+    found = onednn.large_layers(architecture, recipe.batch_size)
+    is_whole = recipe.precision == "float32" and device.type == "cpu"
+    if not is_whole or any(weights[f"{n}.weight"].dtype != torch.float32 for n in found):
+        return ()
+    key = f"product {PRODUCT}, {torch.get_num_threads()} threads"
+    if not found or not (onednn.is_there() or key in choices.measured):
+        return ()
+    if not choices.is_faster(key, "onednn", "blas", ONEDNN_MARGIN, _measure_products):
+        return ()
+    if not onednn.is_there():
+        raise InputError(
+            "this run has its products done by oneDNN, which this PyTorch lacks: go on with the "
+            "PyTorch that began it, or begin anew in another folder"
+        )
+    return found
+
+
+def _measure_products() -> tuple[float, float]:
+    """Seconds of some products by the BLAS and by oneDNN, medians of turns."""
+    samples, width, out = PRODUCT
+    x, weight = torch.randn(samples, width), torch.randn(out, width)
+
+    def by_blas() -> None:
+        for _ in range(PRODUCTS):
+            torch.mm(x, weight.t())
+
+    def by_onednn() -> None:
+        for _ in range(PRODUCTS):
+            onednn.product(x, weight)
+
+    return in_turns(by_blas, by_onednn, x.device)
 
 
 def large_and_thin(
@@ -102,6 +162,7 @@ class Sides:
     shape: tuple[int, ...]  # of what it reads
     is_first: bool  # then nothing before it wants a gradient
     recipe: Training
+    is_large: bool = False  # then oneDNN does it where it is dense
 
     def measure(self) -> tuple[float, float]:
         """Seconds of the dense and of the sparse form, medians of turns."""
@@ -120,8 +181,7 @@ class Sides:
         weights = {weight: live}
         if self.layer.bias:
             weights[bias] = torch.zeros(len(self.mask), device=self.mask.device).requires_grad_()
-        run = (kernel(self.name, self.layer, pattern) if is_sparse
-               else operation(self.name, self.layer))  # fmt: skip
+        run = kernel(self.name, self.layer, pattern) if is_sparse else self._dense()
         optimizer = make_optimizer([live], self.recipe)
         above = torch.randn_like(run(weights, [x], None))
         cover = self.mask.to(live)
@@ -132,11 +192,14 @@ class Sides:
                 if not is_sparse and live.grad is not None:
                     live.grad *= cover
                 optimizer.step()
-                if not is_sparse:
-                    live.mul_(cover)
             optimizer.zero_grad()
 
         return step
+
+    def _dense(self) -> Run:
+        if self.is_large:
+            return onednn.large_linear(self.name, is_turned=False)
+        return operation(self.name, self.layer)
 
 
 def in_turns(

@@ -48,7 +48,10 @@ class Descent:
         self.move(rate)
 
     def move(self, rate: float) -> None:
-        """Follow the gradients that are there: mask, clip, move, mask."""
+        """Follow the gradients that are there: mask, clip, move.
+
+        With a gradient and moments of 0 every optimizer leaves a weight of 0 as it is.
+        """
         self._mask([tensor.grad for tensor in self.covered if tensor.grad is not None])
         for tensor, total in self.tallied:
             if tensor.grad is not None:
@@ -57,7 +60,6 @@ class Descent:
             self.clip(self.parameters, self.recipe.clip_norm)
         self.optimizer.param_groups[0]["lr"] = self.recipe.learning_rate * rate
         self.optimizer.step()
-        self._mask(self.covered)
 
     def state(self) -> State:
         """A copy of the optimizer's state."""

@@ -1,11 +1,11 @@
 """Engines: how the layers of a ticket are computed while it trains.
 
-The dense engine computes masked matrices, zeros and all. The sparse one holds and computes the
+The dense engine computes masked matrices, zeros and all. A planned one holds and computes the
 remaining weights of some layers alone (`architecture.sparse`): their gradients and moments have as
-many entries. A ticket never knows which trained it.
+many entries; and it has large dense products done by oneDNN. A ticket never knows which trained it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -17,8 +17,20 @@ from recursive_lth.architecture.layer import Layer
 from recursive_lth.architecture.network import Forward, Run, Weights, network, network_with
 from recursive_lth.architecture.sparse import Pattern, sparse_linear
 from recursive_lth.ticket.moments import State
+from recursive_lth.training.onednn import large_linear
 
 SPARSE = frozenset({"linear", "conv"})  # operations that have a sparse form
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The layers that are not computed as they stand: sparse ones, and large ones by oneDNN."""
+
+    sparse: tuple[str, ...] = ()
+    large: tuple[str, ...] = ()
+
+
+DENSE = Plan()
 
 
 @dataclass(frozen=True)
@@ -64,27 +76,26 @@ def dense_engine(architecture: Architecture) -> Engine:
     return Engine(network(architecture))
 
 
-def sparse_engine(
-    architecture: Architecture,
-    masks: Mapping[str, Tensor],
-    layers: Iterable[str],
-    device: torch.device,
+def planned_engine(
+    architecture: Architecture, masks: Mapping[str, Tensor], plan: Plan, device: torch.device
 ) -> Engine:
-    """The named layers, linear or convolution, are computed with their remaining weights alone.
+    """The layers of the plan, linear or convolution, are computed as it says.
 
-    Dense linear layers among them read what lies feature by feature as it lies: twelve times as
-    fast with few classes, for whose shape matrix products are slow the other way round.
+    Dense linear layers beside sparse ones read what lies feature by feature as it lies: twelve
+    times as fast with few classes, for whose shape matrix products are slow the other way round.
     """
-    if not (layers := tuple(layers)):
-        return dense_engine(architecture)
-    patterns, shapes = {}, {}
-    dense = [n for n in architecture.order if architecture.layers[n].operation == "linear"]
-    kernels = {name: _turned_linear(name) for name in dense}
-    for name in layers:
-        tensor = f"{name}.weight"
-        patterns[tensor] = Pattern.of(masks[tensor].flatten(1).to(device))
-        shapes[tensor] = tuple(masks[tensor].shape)
-        kernels[name] = kernel(name, architecture.layers[name], patterns[tensor])
+    patterns, shapes, kernels = {}, {}, {}
+    is_turned = bool(plan.sparse)
+    for name in architecture.order:
+        layer, tensor = architecture.layers[name], f"{name}.weight"
+        if name in plan.sparse:
+            patterns[tensor] = Pattern.of(masks[tensor].flatten(1).to(device))
+            shapes[tensor] = tuple(masks[tensor].shape)
+            kernels[name] = kernel(name, layer, patterns[tensor])
+        elif name in plan.large:
+            kernels[name] = large_linear(name, is_turned=is_turned)
+        elif is_turned and layer.operation == "linear":
+            kernels[name] = _turned_linear(name)
     return Engine(network_with(architecture, kernels), patterns, shapes)
 
 

@@ -17,7 +17,7 @@ from recursive_lth.pruning.compact import compact
 from recursive_lth.pruning.merge import merge_norms
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.choice import MARGIN, MOST_DENSITY, in_turns
-from recursive_lth.training.engine import can_be_sparse, kernel, sparse_engine
+from recursive_lth.training.engine import Plan, can_be_sparse, kernel, planned_engine
 
 ONNX = ("onnx", "onnxscript", "onnxruntime")
 Logits = Callable[[], Tensor]
@@ -86,7 +86,7 @@ def _sparse(ticket: Ticket, batch: Tensor) -> Form:
     layers = [n for n in can_be_sparse(architecture) if _is_faster_sparse(ticket, n, batch)]
     if not layers:
         return Form("sparse", None, reason="no layer is faster sparse")
-    engine = sparse_engine(architecture, ticket.masks, layers, batch.device)
+    engine = planned_engine(architecture, ticket.masks, Plan(tuple(layers)), batch.device)
     weights = engine.pack({n: t.to(batch) for n, t in ticket.weights.items()})
     held = sum(weights[name].numel() for name in architecture.trainable)
     return Form("sparse", lambda: engine.forward(weights, batch)[0], held)

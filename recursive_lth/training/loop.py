@@ -68,7 +68,7 @@ def training(
 ) -> Iterator[Step]:
     """Train in place of the caller, one `Step` after each update, from step `start` to `steps`.
 
-    Gradients are masked before clipping and weights after the step, so a pruned weight and its
+    Weights are masked at the start and gradients before clipping, so a pruned weight and its
     moments stay 0. Order, augmentation and dropout of an epoch depend on `seed` and its number
     alone: a loop begun at an epoch's first step with the `state` saved there gives the same bits.
     Where growth has given the state kinds that tell entries apart, `PerEntry` moves the weights.

@@ -16,6 +16,7 @@ from recursive_lth.config import Training
 from recursive_lth.ticket.moments import PER_ENTRY, State
 from recursive_lth.training.batches import Batches
 from recursive_lth.training.descent import Clip, Descent
+from recursive_lth.training.engine import DENSE, Plan
 from recursive_lth.training.loop import Step
 from recursive_lth.training.optimizer import rate_factor
 from recursive_lth.training.population import Population, graph_of, join
@@ -81,22 +82,22 @@ class Round:
         return Step(self.number, self.steps, self.losses[member], live, state, engine)
 
 
-def training_together(members: Sequence[Member], sparse: Sequence[str] = ()) -> Iterator[Round]:
+def training_together(members: Sequence[Member], plan: Plan = DENSE) -> Iterator[Round]:
     """Train members of one company in place of the caller, one `Round` after each update.
 
-    The layers named in `sparse` are computed with their remaining weights alone. A member whose
-    training ends early is the caller's to look away from: it does not touch the others.
+    The layers are computed as the plan says. A member whose training ends early is the caller's to
+    look away from: it does not touch the others.
     """
     lead = members[0]
     recipe, device = lead.recipe, lead.data.images.device
     drawn, streams = _streams(members)
     masks = [m.masks for m in members]
-    population = join([m.architecture for m in members], masks, sparse, streams)
+    population = join([m.architecture for m in members], masks, plan, streams)
     joined = population.pack([_on(m.weights, device) for m in members])
     begun = population.pack_state(
         [{kind: _on(tensors, device) for kind, tensors in m.state.items()} for m in members]
     )
-    names = list(lead.architecture.trainable)
+    names = population.keys(lead.architecture.trainable)
     clip = _clip_by_member(population, names)
     descent = Descent(joined, names, population.cover, recipe, begun, {}, clip)
     for number, (images, labels) in enumerate(_batches(drawn, streams), start=lead.start):
@@ -145,6 +146,8 @@ def _clip_by_member(population: Population, names: Sequence[str]) -> Clip:
             own = owners[name]
             if own is None:
                 squares += grad.flatten(1).square().sum(1)
+            elif isinstance(own, int):
+                squares[own] += grad.square().sum()
             else:
                 squares.index_add_(0, own, grad.square())
         factors = (most / (squares.sqrt() + 1e-6)).clamp(max=1)
