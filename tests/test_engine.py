@@ -20,7 +20,7 @@ from recursive_lth.config import Training
 from recursive_lth.ticket.moments import State
 from recursive_lth.training.engine import DENSE, Plan, can_be_sparse, planned_engine
 from recursive_lth.training.loop import Step, training
-from recursive_lth.training.onednn import large_layers
+from recursive_lth.training.onednn import able as by_onednn
 
 CPU = torch.device("cpu")
 RECIPES = {
@@ -69,7 +69,7 @@ Layers = tuple[str, ...]
 WAYS: dict[str, Callable[[Layers, Layers], Plan]] = {  # of (what can be sparse, what is linear)
     "dense": lambda able, linear: DENSE,
     "sparse": lambda able, linear: Plan(able),
-    "large": lambda able, linear: Plan((), linear),
+    "onednn": lambda able, linear: Plan((), linear),
     "both": lambda able, linear: Plan(able[:1], tuple(n for n in linear if n not in able[:1])),
 }
 
@@ -79,7 +79,7 @@ def last_step(
 ) -> Step:
     """The last of 50 steps in float64, computed in one of the `WAYS`."""
     ticket = lived_in(NETWORKS[kind], 1)
-    plan = WAYS[way](can_be_sparse(ticket.architecture), large_layers(ticket.architecture, 10**9))
+    plan = WAYS[way](can_be_sparse(ticket.architecture), by_onednn(ticket.architecture, 10**9))
     engine = planned_engine(ticket.architecture, ticket.masks, plan, CPU)
     assert len(engine.patterns) == len(plan.sparse)
     loop = training(
@@ -100,7 +100,7 @@ def last_step(
 
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("kind", NETWORKS)
-@pytest.mark.parametrize("way", ["sparse", "large", "both"])
+@pytest.mark.parametrize("way", ["sparse", "onednn", "both"])
 def test_every_engine_trains_as_the_dense_one(way: str, kind: str, name: str) -> None:
     """After 50 steps, with clipping, decay and schedules: weights, moments and loss to 1e-10."""
     dense, sparse = (last_step(kind, RECIPES[name], way=each) for each in ("dense", way))

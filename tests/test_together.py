@@ -148,7 +148,7 @@ def test_members_that_see_the_same_images(
         one = member(build((7, 5)), RECIPES["adam, clipped"], seed, 0.5)
         members.append(replace(one, data=streams[owner].data, seed=streams[owner].seed))
     there = members[0].architecture.layers.keys()
-    ours = Plan(*(tuple(n for n in names if n in there) for names in (plan.sparse, plan.large)))
+    ours = Plan(*(tuple(n for n in names if n in there) for names in (plan.sparse, plan.onednn)))
     *_, last = training_together(members, ours)
     for number, one in enumerate(members):
         check_equal(last.of(number), alone(one))

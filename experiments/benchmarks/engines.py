@@ -3,7 +3,7 @@
     python experiments/benchmarks/engines.py
 
 Whole training steps on random data: batches, forward, backward, optimizer. The rival is our own
-dense loop, masked after every step, with PyTorch's fused optimizer. Each ratio is of one process in
+dense loop, masked at every step, with PyTorch's fused optimizer. Each ratio is of one process in
 which both take turns; medians of 9 turns, and the range of all. Writes engines.json and engines.svg
 beside itself, in about five minutes on two cores.
 """
@@ -29,8 +29,8 @@ from recursive_lth.growth.grow import seed_ticket
 from recursive_lth.report.canvas import LIGHT, draw_svg
 from recursive_lth.ticket.morph import birth
 from recursive_lth.training.batches import Batches
-from recursive_lth.training.choice import Choices, sparse_layers
-from recursive_lth.training.engine import Plan, planned_engine
+from recursive_lth.training.choice import Choices, measured_plan
+from recursive_lth.training.engine import DENSE, Plan, planned_engine
 from recursive_lth.training.loop import training
 from recursive_lth.training.samples import Samples
 from recursive_lth.training.together import Member, training_together
@@ -65,9 +65,9 @@ def data(shape: tuple[int, ...], samples: int, recipe: Training) -> Batches:
     return Batches(Samples(images, torch.randint(0, 10, (samples,))), torch.zeros(1), recipe)
 
 
-def alone(one: Member, layers: Sequence[str]) -> Iterator[Any]:
-    """The ordinary loop of a member, some layers sparse."""
-    engine = planned_engine(one.architecture, one.masks, Plan(tuple(layers)), CPU)
+def alone(one: Member, plan: Plan = DENSE) -> Iterator[Any]:
+    """The ordinary loop of a member, its layers computed by plan."""
+    engine = planned_engine(one.architecture, one.masks, plan, CPU)
     return training(
         one.architecture,
         one.weights,
@@ -126,13 +126,14 @@ def single(name: str, architecture: Architecture, batch: int, density: float, st
     recipe = Training(optimizer="adam", batch_size=batch)
     shape = architecture.shapes[architecture.input]
     one = member(architecture, density, data(shape, 4000, recipe), recipe, 0)
-    layers = sparse_layers(architecture, one.masks, recipe, CPU, Choices())
+    plan = measured_plan(architecture, one.weights, one.masks, recipe, CPU, Choices())
     sides = {
-        "dense": stepping([alone(one, ())], steps),
-        "auto": stepping([alone(one, layers)], steps),
+        "dense": stepping([alone(one)], steps),
+        "auto": stepping([alone(one, plan)], steps),
     }
     found = ratio(f"{name}, batch {batch}, {density:.1%}", turns(sides), "dense", "auto")
-    return found | {"density": density, "network": name, "sparse_layers": layers}
+    told = {"sparse_layers": plan.sparse, "onednn_layers": plan.onednn}
+    return found | {"density": density, "network": name, **told}
 
 
 def many(
@@ -152,7 +153,7 @@ def many(
         for i in range(count)
     ]
     sides = {
-        "dense": stepping([alone(one, ()) for one in members[:4]], 20),
+        "dense": stepping([alone(one) for one in members[:4]], 20),
         "together": stepping([training_together(members, Plan(tuple(sparse)))], 20, per=count),
     }
     found = ratio(f"{count} x {name}, {density:.1%}", turns(sides), "dense", "together")

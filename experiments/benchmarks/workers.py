@@ -40,11 +40,12 @@ from recursive_lth.lottery.run import prune
 from recursive_lth.search.judging.choose import choose
 from recursive_lth.search.signal import parent_of
 from recursive_lth.search.workplace import at_work
-from recursive_lth.shelf import load_experiment, load_ticket_experiment
+from recursive_lth.shelf import load_experiment, load_ticket_experiment, load_tuning_experiment
 from recursive_lth.training.batches import Batches
 from recursive_lth.training.device import pinned
 from recursive_lth.training.loop import training
 from recursive_lth.training.samples import Samples
+from recursive_lth.tuning.run import tune
 
 CANDIDATES = (
     "training.engine=dense",  # what `auto` measures differs from run to run, and with it last bits
@@ -61,6 +62,7 @@ TICKETS = (
     "pruning.rounds=3",
     "tickets.look_every=300",
 )
+TRIALS = ("tune.random_trials=16",)  # none is proposed by what others came to: all the same
 STEPS, SAMPLES = 8000, 55_000  # of a bare loop
 Way = Callable[[str, Path | None], tuple[float, Any]]  # (workers, data) -> (seconds, results)
 
@@ -98,6 +100,16 @@ def tickets(workers: str, data_dir: Path | None) -> tuple[float, Any]:
     return perf_counter() - began, found
 
 
+def trials(workers: str, data_dir: Path | None) -> tuple[float, Any]:
+    """Tune policies of growth, on digits."""
+    experiment = load_tuning_experiment("tune_digits", TRIALS)
+    began = perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        rows = list(tune(experiment, out=Path(folder), device="cpu", workers=workers))
+    found = {row["trial"]: row["objectives"] for row in rows}
+    return perf_counter() - began, found
+
+
 def loops(workers: str, data_dir: Path | None) -> tuple[float, Any]:
     """Two bare loops, here or beside each other."""
     if workers == "1":
@@ -128,7 +140,12 @@ def _loop(seed: int) -> tuple[float, float]:
         return perf_counter() - began, float(loss)
 
 
-WAYS: dict[str, Way] = {"candidates": candidates, "tickets": tickets, "loops": loops}
+WAYS: dict[str, Way] = {
+    "candidates": candidates,
+    "tickets": tickets,
+    "trials": trials,
+    "loops": loops,
+}
 
 
 def elsewhere(name: str, workers: str, data_dir: Path) -> dict[str, Any]:

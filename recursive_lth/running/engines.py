@@ -1,10 +1,12 @@
 """Which engine a training runs on: what the recipe asks for, as far as the job allows."""
 
+from collections.abc import Collection
 from typing import Any
 
+from recursive_lth.config import Training
 from recursive_lth.running.job import Bench, Job
 from recursive_lth.ticket.ticket import Ticket
-from recursive_lth.training.choice import large_and_thin, large_layers, sparse_layers
+from recursive_lth.training.choice import large_and_thin, measured_plan, onednn_layers
 from recursive_lth.training.engine import DENSE, Plan, can_be_sparse
 
 MOST_TOGETHER = 0.33  # density of a layer that is sparse in a company
@@ -28,13 +30,17 @@ def plan_of(bench: Bench[Any], ticket: Ticket, job: Job, *, is_alone: bool = Tru
     if recipe.engine == "sparse":
         able = () if is_whole else can_be_sparse(architecture)
         return Plan(tuple(name for name in able if not bool(masks[f"{name}.weight"].all())))
-    device, choices = bench.batches.images.device, bench.choices
-    large = large_layers(architecture, ticket.weights, recipe, device, choices)
-    sparse: tuple[str, ...] = ()
+    device, choices, weights = bench.batches.images.device, bench.choices, ticket.weights
     if is_alone and not is_whole:
-        sparse = sparse_layers(architecture, masks, recipe, device, choices, large)
-    elif not is_whole:
-        thin = large_and_thin(architecture, masks, recipe, MOST_TOGETHER)
-        thinner = large_and_thin(architecture, masks, recipe, MOST_BESIDE_ONEDNN)
-        sparse = tuple(name for name in thin if name not in large or name in thinner)
-    return Plan(sparse, tuple(name for name in large if name not in sparse))
+        return measured_plan(architecture, weights, masks, recipe, device, choices)
+    by_onednn = onednn_layers(architecture, weights, recipe, device, choices)
+    return Plan.of(() if is_whole else _thin(ticket, recipe, by_onednn), by_onednn)
+
+
+def _thin(ticket: Ticket, recipe: Training, by_onednn: Collection[str]) -> tuple[str, ...]:
+    """The layers that are sparse in a company."""
+    thin, thinner = (
+        large_and_thin(ticket.architecture, ticket.masks, recipe, density)
+        for density in (MOST_TOGETHER, MOST_BESIDE_ONEDNN)
+    )
+    return tuple(name for name in thin if name in thinner or name not in by_onednn)

@@ -14,7 +14,7 @@ from recursive_lth.training.engine import Plan
 from recursive_lth.training.together import Member
 
 MOST_WORK = 6_000_000  # multiply-adds of a member's batch: above, dense products fill the machine
-MOST_WORK_APART = 30_000_000  # the same for one that has its own products, by oneDNN
+MOST_WHOLE_WORK = 40_000_000  # zeros and all, where oneDNN does a product for each member
 MOST_MEMBERS = 8  # more gain little, and fewer companies than workers would leave some idle
 
 
@@ -75,8 +75,8 @@ class Company:
 def companies(wanted: Sequence[Wanted]) -> list[Company]:
     """What is wanted, each once, in companies of at most `MOST_MEMBERS` of about equal size.
 
-    They depend on what is wanted alone, not on who is there to do it: a company's bits are its
-    own.
+    They depend on what is wanted and on the run's measures, not on who is there to do it: a
+    company's bits are its own.
     """
     single = {each.job.name: each for each in wanted}
     groups: dict[Any, list[Wanted]] = {}
@@ -90,10 +90,10 @@ def companies(wanted: Sequence[Wanted]) -> list[Company]:
 
 
 def _plan(members: Sequence[Wanted]) -> Plan:
-    """What members of the same sparse layers have planned; a layer is large where one's is."""
+    """What members of the same sparse layers plan; oneDNN does what it would do for one of them."""
     plans = [each.plan(is_alone=len(members) == 1) for each in members]
-    large = {name: None for plan in plans for name in plan.large}
-    return replace(plans[0], large=tuple(large))
+    names = dict.fromkeys(name for plan in plans for name in plan.onednn)
+    return replace(plans[0], onednn=tuple(names))
 
 
 def _kind(wanted: Wanted, plan: Plan) -> tuple[Any, ...] | None:
@@ -104,8 +104,10 @@ def _kind(wanted: Wanted, plan: Plan) -> tuple[Any, ...] | None:
     """
     bench, ticket, job = wanted.bench, wanted.ticket, wanted.job
     batch_size = min(job.recipe.batch_size, len(bench.batches))
-    most = MOST_WORK_APART if plan.large else MOST_WORK
-    is_heavy = ticket.cost.remaining_multiply_adds * batch_size > most
+    if plan.onednn:
+        is_heavy = ticket.cost.multiply_adds * batch_size > MOST_WHOLE_WORK
+    else:
+        is_heavy = ticket.cost.remaining_multiply_adds * batch_size > MOST_WORK
     if is_heavy or job.lens or job.tallies or not ticket.is_plain:
         return None
     if bench.stages.load_checkpoint(job.name) is not None:

@@ -7,6 +7,7 @@ done again by another; one that has killed several is handed back as such (`crew
 
 import logging
 import multiprocessing
+import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -32,9 +33,14 @@ ADDRESSES = ("tcp://", "tls://", "ucx://")
 
 
 def prepare(workers: str) -> None:
-    """Begin to import what the workers of this machine need, beside this process, which goes on."""
-    if workers.isdecimal() and int(workers) > 1 and _method() == FORKED:
-        forkserver.ensure_running()
+    """Begin to import what the workers of this machine need, beside this process, which goes on.
+
+    Raises `InputError` where `--workers` is neither a number nor an address.
+    """
+    if is_address(workers) or number_of(workers, least=1) == 1 or _method() != FORKED:
+        return
+    os.environ.update(ENVIRONMENT)  # as a nanny does, in time for what is imported
+    forkserver.ensure_running()
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from recursive_lth.errors import InputError
 from recursive_lth.files import read_json, write_json
 from recursive_lth.training import onednn
 from recursive_lth.training.device import wait
-from recursive_lth.training.engine import can_be_sparse, kernel
+from recursive_lth.training.engine import Plan, can_be_sparse, kernel
 from recursive_lth.training.optimizer import make_optimizer
 
 MOST_DENSITY = 0.35  # above which no layer has ever been faster sparse
@@ -39,11 +39,11 @@ ONEDNN_MARGIN = 0.8  # of the BLAS's time: where both are well made they are abo
 PRODUCT = (60, 784, 300)  # samples, width, out: of LeNet-300-100's first layer
 PRODUCTS = 5  # a turn
 
-Measure = Callable[[], tuple[float, float]]
+Measure = Callable[[], tuple[float, float | None]]
 
 
 class Choices:
-    """What was measured, by what a layer is like; in a file where one is named."""
+    """What was measured, by what a layer or product is like; in a file where one is named."""
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
@@ -54,15 +54,34 @@ class Choices:
     def is_faster(self, key: str, way: str, usual: str, margin: float, measure: Measure) -> bool:
         """True iff a way was, or is now found, to take less than such a part of the usual time.
 
-        `measure` gives the seconds of the usual way and of the other.
+        `measure` gives the seconds of the usual way and of the other, None where there is none.
         """
         if key not in self.measured:
-            seconds = dict(zip((usual, way), measure(), strict=True))
-            self.measured[key] = {f"{n}_us": round(1e6 * time, 1) for n, time in seconds.items()}
+            slow, fast = measure()
+            self.measured[key] = {f"{usual}_us": _us(slow), f"{way}_us": _us(fast)}
             if self.path is not None:
                 write_json(self.path, self.measured)
         found = self.measured[key]
-        return bool(found[f"{way}_us"] < margin * found[f"{usual}_us"])
+        fast, slow = found[f"{way}_us"], found[f"{usual}_us"]
+        return fast is not None and bool(fast < margin * slow)
+
+
+def _us(seconds: float | None) -> float | None:
+    return None if seconds is None else round(1e6 * seconds, 1)
+
+
+def measured_plan(
+    architecture: Architecture,
+    weights: Mapping[str, Tensor],
+    masks: Mapping[str, Tensor],
+    recipe: Training,
+    device: torch.device,
+    choices: Choices,
+) -> Plan:
+    """What is fastest, layer by layer, for one network that trains alone."""
+    by_onednn = onednn_layers(architecture, weights, recipe, device, choices)
+    sparse = sparse_layers(architecture, masks, recipe, device, choices, by_onednn)
+    return Plan.of(sparse, by_onednn)
 
 
 def sparse_layers(
@@ -71,11 +90,11 @@ def sparse_layers(
     recipe: Training,
     device: torch.device,
     choices: Choices,
-    large: Collection[str] = (),
+    by_onednn: Collection[str] = (),
 ) -> tuple[str, ...]:
     """The layers that train faster sparse, by `choices`, which measures what it does not know.
 
-    Where they are dense oneDNN computes the `large` ones.
+    Where they are dense oneDNN computes those named.
     """
     found = []
     for name in large_and_thin(architecture, masks, recipe, MOST_DENSITY):
@@ -86,16 +105,16 @@ def sparse_layers(
         key = (
             f"{layer.operation} {tuple(mask.shape)} of which {remaining} remain, reads {shape}"
             f"{' of the input' * is_first}, {recipe.optimizer}, {torch.get_num_threads()} threads"
-            f"{', dense by oneDNN' * (name in large)}"
+            f"{', dense by oneDNN' * (name in by_onednn)}"
         )
-        sides = Sides(name, layer, mask.to(device), shape, is_first, recipe, name in large)
+        sides = Sides(name, layer, mask.to(device), shape, is_first, recipe, name in by_onednn)
         margin = MARGIN[layer.operation]
         if choices.is_faster(key, "sparse", "dense", margin, sides.measure):
             found.append(name)
     return tuple(found)
 
 
-def large_layers(
+def onednn_layers(
     architecture: Architecture,
     weights: Mapping[str, Tensor],
     recipe: Training,
@@ -106,14 +125,12 @@ def large_layers(
 
     Raises `InputError` where the run has begun so and this PyTorch has no oneDNN.
     """
-    found = onednn.large_layers(architecture, recipe.batch_size)
+    found = onednn.able(architecture, recipe.batch_size)
     is_whole = recipe.precision == "float32" and device.type == "cpu"
     if not is_whole or any(weights[f"{n}.weight"].dtype != torch.float32 for n in found):
         return ()
     key = f"product {PRODUCT}, {torch.get_num_threads()} threads"
-    if not found or not (onednn.is_there() or key in choices.measured):
-        return ()
-    if not choices.is_faster(key, "onednn", "blas", ONEDNN_MARGIN, _measure_products):
+    if not found or not choices.is_faster(key, "onednn", "blas", ONEDNN_MARGIN, _measure_products):
         return ()
     if not onednn.is_there():
         raise InputError(
@@ -123,10 +140,11 @@ def large_layers(
     return found
 
 
-def _measure_products() -> tuple[float, float]:
+def _measure_products() -> tuple[float, float | None]:
     """Seconds of some products by the BLAS and by oneDNN, medians of turns."""
     samples, width, out = PRODUCT
-    x, weight = torch.randn(samples, width), torch.randn(out, width)
+    draw = torch.Generator().manual_seed(0)
+    x, weight = torch.rand(samples, width, generator=draw), torch.rand(out, width, generator=draw)
 
     def by_blas() -> None:
         for _ in range(PRODUCTS):
@@ -136,6 +154,8 @@ def _measure_products() -> tuple[float, float]:
         for _ in range(PRODUCTS):
             onednn.product(x, weight)
 
+    if not onednn.is_there():
+        return in_turns(by_blas, by_blas, x.device)[0], None
     return in_turns(by_blas, by_onednn, x.device)
 
 
@@ -162,7 +182,7 @@ class Sides:
     shape: tuple[int, ...]  # of what it reads
     is_first: bool  # then nothing before it wants a gradient
     recipe: Training
-    is_large: bool = False  # then oneDNN does it where it is dense
+    is_by_onednn: bool = False  # where it is dense
 
     def measure(self) -> tuple[float, float]:
         """Seconds of the dense and of the sparse form, medians of turns."""
@@ -197,14 +217,14 @@ class Sides:
         return step
 
     def _dense(self) -> Run:
-        if self.is_large:
-            return onednn.large_linear(self.name, is_turned=False)
+        if self.is_by_onednn:
+            return onednn.linear(self.name, is_turned=False)
         return operation(self.name, self.layer)
 
 
 def in_turns(
-    dense: Callable[[], object],
-    sparse: Callable[[], object],
+    usual: Callable[[], object],
+    other: Callable[[], object],
     device: torch.device,
     *,
     clear: float = math.inf,
@@ -212,7 +232,7 @@ def in_turns(
     """Median seconds of two calls that take turns, or of two turns where one is `clear` as fast."""
     times: tuple[list[float], list[float]] = ([], [])
     for turn in range(TURNS + 1):
-        for run, seconds in zip((dense, sparse), times, strict=True):
+        for run, seconds in zip((usual, other), times, strict=True):
             began = perf_counter()
             run()
             wait(device)

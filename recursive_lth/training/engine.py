@@ -17,17 +17,22 @@ from recursive_lth.architecture.layer import Layer
 from recursive_lth.architecture.network import Forward, Run, Weights, network, network_with
 from recursive_lth.architecture.sparse import Pattern, sparse_linear
 from recursive_lth.ticket.moments import State
-from recursive_lth.training.onednn import large_linear
+from recursive_lth.training import onednn
 
 SPARSE = frozenset({"linear", "conv"})  # operations that have a sparse form
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The layers that are not computed as they stand: sparse ones, and large ones by oneDNN."""
+    """The layers that PyTorch does not compute as they stand."""
 
-    sparse: tuple[str, ...] = ()
-    large: tuple[str, ...] = ()
+    sparse: tuple[str, ...] = ()  # with their remaining weights alone
+    onednn: tuple[str, ...] = ()  # dense, by oneDNN
+
+    @staticmethod
+    def of(sparse: tuple[str, ...], by_onednn: tuple[str, ...]) -> "Plan":
+        """These layers sparse, and of the others those that oneDNN does."""
+        return Plan(sparse, tuple(name for name in by_onednn if name not in sparse))
 
 
 DENSE = Plan()
@@ -92,8 +97,8 @@ def planned_engine(
             patterns[tensor] = Pattern.of(masks[tensor].flatten(1).to(device))
             shapes[tensor] = tuple(masks[tensor].shape)
             kernels[name] = kernel(name, layer, patterns[tensor])
-        elif name in plan.large:
-            kernels[name] = large_linear(name, is_turned=is_turned)
+        elif name in plan.onednn:
+            kernels[name] = onednn.linear(name, is_turned=is_turned)
         elif is_turned and layer.operation == "linear":
             kernels[name] = _turned_linear(name)
     return Engine(network_with(architecture, kernels), patterns, shapes)

@@ -75,7 +75,7 @@ def training(
     The tensors of `weights` are copied to the device of `data`, never changed. A `lens` says what
     is trained and what the forward sees of it. Each step adds -w * g, of the masked gradient before
     clipping, to the tensors of `tally`, which must lie on the device (Sanh et al. 2020). The
-    `engine` is the dense one unless another is given, which knows neither lens nor tally.
+    `engine` is the dense one unless another is given; sparse layers know neither lens nor tally.
     """
     device = data.images.device
     engine, layout = engine or dense_engine(architecture), memory_format(architecture)

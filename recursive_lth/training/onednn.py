@@ -8,7 +8,7 @@ those of the BLAS, so that small products stay there, and so do their bits.
 """
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -22,23 +22,26 @@ from recursive_lth.architecture.network import Run, Weights
 LEAST_WORK = 8_000_000  # multiply-adds of a batch below which overheads decide
 
 
-def large_layers(architecture: Architecture, batch_size: int) -> tuple[str, ...]:
-    """The linear layers whose batch is work enough, from input to output."""
+def able(architecture: Architecture, batch_size: int) -> tuple[str, ...]:
+    """The linear layers whose batch is work enough for it, from input to output."""
     layers = architecture.layers
-    linear = (name for name in architecture.order if layers[name].operation == "linear")
-    return tuple(n for n in linear if size(architecture, f"{n}.weight") * batch_size >= LEAST_WORK)
+    names = (name for name in architecture.order if layers[name].operation == "linear")
+    return tuple(n for n in names if size(architecture, f"{n}.weight") * batch_size >= LEAST_WORK)
 
 
 @cache
 def is_there() -> bool:
-    """True iff this PyTorch has the operator, and it multiplies."""
+    """True iff this PyTorch has the operator, and it multiplies, also what lies otherwise."""
     draw = torch.Generator().manual_seed(0)
-    left, right = (torch.randn(n, 40, generator=draw) for n in (30, 50))
+    left, right = (torch.randn(40, 40, generator=draw) for _ in range(2))
+    corner = (slice(30), slice(20))
+    pairs = [(left, right), (left.t(), right), (left, right.t()), (left[corner], right[corner])]
     try:
-        found = _times(left, right)
+        found = [_times(a, b) for a, b in pairs]
     except (AttributeError, RuntimeError, TypeError):
         return False
-    return bool(torch.allclose(found, left @ right.t(), rtol=1e-4, atol=1e-4))
+    near = partial(torch.allclose, rtol=1e-4, atol=1e-4)
+    return all(near(out, a @ b.t()) for out, (a, b) in zip(found, pairs, strict=True))
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
@@ -49,7 +52,7 @@ def product(left: Tensor, right: Tensor) -> Tensor:
     return _Product.apply(left, right)  # type: ignore[no-any-return]
 
 
-def large_linear(name: str, *, is_turned: bool) -> Run:
+def linear(name: str, *, is_turned: bool) -> Run:
     """A linear layer by oneDNN; where it `is_turned` its output lies feature by feature."""
     weight, bias = f"{name}.weight", f"{name}.bias"
 

@@ -2,7 +2,7 @@
 
 Activations are (members, features, samples), features padded to the widest member's. A linear layer
 is one batched product of padded matrices or, where its weights are sparse, one product with a
-block-diagonal sparse matrix; large ones are products of their own by oneDNN, whose matrices lie
+block-diagonal sparse matrix; by oneDNN each member has a product of its own, and its matrix lies
 apart. Padding is masked: it begins at 0 and no remaining weight reads it.
 Images are (streams, features, samples): members that see the same ones read them where they lie.
 """
@@ -166,7 +166,7 @@ def join(
         for architecture, each in zip(architectures, here, strict=True)
     )
     patterns: dict[str, Pattern] = {}
-    apart, cover = frozenset(f"{name}.weight" for name in plan.large), Weights()
+    apart, cover = frozenset(f"{name}.weight" for name in plan.onednn), Weights()
     for weight in architectures[0].prunable:
         parts = [each[weight] for each in here]
         if weight.removesuffix(".weight") in plan.sparse:
@@ -209,7 +209,7 @@ def _widest(parts: Sequence[Tensor]) -> list[int]:
 
 
 def _padded(parts: Sequence[Tensor]) -> list[Tensor]:
-    """Copies, each in the corner of what would hold the largest; of single numbers as they are."""
+    """Copies, each in the corner of what would hold the largest."""
     shape, found = _widest(parts), []
     for part in parts:
         whole = part.new_zeros(shape)
