@@ -1,6 +1,6 @@
 """Trainings that are waited for, and which of them can train as one program."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -80,20 +80,22 @@ def companies(wanted: Sequence[Wanted]) -> list[Company]:
     """
     single = {each.job.name: each for each in wanted}
     groups: dict[Any, list[Wanted]] = {}
+    plans = {n: e.plan(is_alone=False) for n, e in single.items()} if len(single) > 1 else {}
     for name, each in single.items():
-        plan = each.plan(is_alone=False)
-        kind = _kind(each, plan) if len(single) > 1 else None
-        company = name if kind is None else (kind, plan.sparse)
+        kind = _kind(each, plans[name]) if plans else None
+        company = name if kind is None else (kind, plans[name].sparse)
         groups.setdefault(company, []).append(each)
     parts = [part for members in groups.values() for part in _parts(members)]
-    return [Company(tuple(part), _plan(part)) for part in parts]
+    return [Company(tuple(part), _plan(part, plans)) for part in parts]
 
 
-def _plan(members: Sequence[Wanted]) -> Plan:
+def _plan(members: Sequence[Wanted], plans: Mapping[str, Plan]) -> Plan:
     """What members of the same sparse layers plan; oneDNN does what it would do for one of them."""
-    plans = [each.plan(is_alone=len(members) == 1) for each in members]
-    names = dict.fromkeys(name for plan in plans for name in plan.onednn)
-    return replace(plans[0], onednn=tuple(names))
+    if len(members) == 1:
+        return members[0].plan(is_alone=True)
+    ours = [plans[each.job.name] for each in members]
+    names = dict.fromkeys(name for plan in ours for name in plan.onednn)
+    return replace(ours[0], onednn=tuple(names))
 
 
 def _kind(wanted: Wanted, plan: Plan) -> tuple[Any, ...] | None:
