@@ -8,8 +8,7 @@ import pytest
 from recursive_lth.config import TicketExperiment
 from recursive_lth.config_file import override, ticket_experiment_from
 from recursive_lth.lottery.run import prune
-from recursive_lth.running import chorus
-from recursive_lth.running import train as trains
+from recursive_lth.running import chorus, trainings
 from recursive_lth.running.run_folder import RunFolder, run_folder
 from recursive_lth.running.train import store
 from recursive_lth.running.wanted import Wanted
@@ -79,6 +78,6 @@ def spy_on_trainings(monkeypatch: pytest.MonkeyPatch) -> Begun:
         begins[job.name] = ticket
         return Wanted(bench, ticket, job, stop)
 
-    monkeypatch.setattr(trains, "store", spied)
+    monkeypatch.setattr(trainings, "store", spied)
     monkeypatch.setattr(chorus, "Wanted", wanted)
     return seen

@@ -1,17 +1,23 @@
 """Voices wait for each other's trainings; what trains together is what would train alone."""
 
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lottery_runs import run, small
+from search_runs import Stop, stopping
 
 from recursive_lth.config import TicketExperiment
+from recursive_lth.lottery import run as prunes
 from recursive_lth.lottery.run import prune
 from recursive_lth.running import company, crew, wanted
 from recursive_lth.running.chorus import Chorus
+from recursive_lth.running.crew import Found, Here
 from recursive_lth.running.stages import Stages
+from recursive_lth.running.trainings import Trainings
+from recursive_lth.running.wanted import Company
 
 SETTINGS = ("tickets.replicates=3", 'tickets.controls=["reinit","shuffled_mask"]')
 
@@ -41,8 +47,7 @@ def test_a_run_side_by_side_is_the_run_one_by_one(
     experiment = small(*SETTINGS, f"training.engine={engine}")
     seen = sizes(monkeypatch)
     joint = by_place(run(experiment, tmp_path / "joint"))
-    # level 0; 1; 2 beside rivals of 1, in two since nine are too many; rivals of 2
-    assert sorted(seen) == [3, 3, 4, 5, 6]
+    assert sorted(seen) == [3, 3, 3, 6, 6]  # tickets of levels 0, 1 and 2, rivals of 1 and 2
     monkeypatch.setattr(wanted, "MOST_WORK", 0)
     alone = by_place(run(experiment, tmp_path / "alone"))
     assert len(seen) == 5
@@ -52,6 +57,37 @@ def test_a_run_side_by_side_is_the_run_one_by_one(
             assert joint[place][key] == line[key]
         assert joint[place]["val_loss"] == pytest.approx(line["val_loss"], rel=1e-3)
         assert len(joint[place]["curve"]) == len(line["curve"])
+
+
+class LastFirst(Here):
+    """A crew that takes what has waited least."""
+
+    def next(self) -> tuple[Company, Found]:
+        self._waiting.rotate(1)
+        return super().next()
+
+
+@pytest.mark.parametrize("stops_after", [None, 2, 4, 5])
+def test_who_is_done_first_changes_no_bit(
+    stops_after: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Controls that lag behind all tickets, also in a run that was stopped, and in turn then."""
+    experiment = small(*SETTINGS, "pruning.rounds=3")
+    run(experiment, tmp_path / "in turn")
+    monkeypatch.setattr(prunes, "crew_of", lambda workers: nullcontext(LastFirst()))
+    if stops_after is not None:
+        with pytest.raises(Stop), stopping(Trainings, "next", stops_after):
+            run(experiment, tmp_path / "last first")
+        if stops_after % 2:
+            monkeypatch.undo()
+    run(experiment, tmp_path / "last first")
+    found = []
+    for name in ("in turn", "last first"):
+        stored = prune(experiment, out=tmp_path / name, device="cpu")
+        lines = [{k: v for k, v in line.items() if k != "seconds"} for line in stored]
+        found.append((lines, {path.name for path in (tmp_path / name).rglob("*.safetensors")}))
+    assert found[0] == found[1]
+    assert len(found[0][0]) == 3 * (4 + 3 * 2)
 
 
 def test_lines_come_as_they_are_found_and_are_stored_in_order(tmp_path: Path) -> None:

@@ -1,20 +1,24 @@
 """Companies: who trains as one program, in parts that workers can share, the heaviest first."""
 
-from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import search_runs
 from judged import first_ticket
 
-from recursive_lth.running import workers as workers_module
-from recursive_lth.running.errand import Brought, Errand
-from recursive_lth.running.fit import Fitted
+from recursive_lth.running.crew import Found, fit_here
 from recursive_lth.running.job import Job, Source
-from recursive_lth.running.wanted import MOST_MEMBERS, Company, Wanted, companies
-from recursive_lth.training.engine import DENSE
+from recursive_lth.running.trainings import Trainings
+from recursive_lth.running.wanted import (
+    LEAST_APART,
+    MOST_ASIDE,
+    MOST_MEMBERS,
+    Company,
+    Wanted,
+    companies,
+)
 
 
 def wanted(tmp_path: Path, count: int, steps: int = 7) -> list[Wanted]:
@@ -35,30 +39,77 @@ def test_parts_are_few_even_in_number_and_alike(count: int, tmp_path: Path) -> N
     assert max(sizes) <= MOST_MEMBERS
     assert max(sizes) - min(sizes) <= 1
     least = -(-count // MOST_MEMBERS)
-    assert len(sizes) == (least if least == 1 else least + least % 2)
+    assert len(sizes) == (1 if count < LEAST_APART else least + least % 2)
 
 
-def test_the_most_work_is_handed_out_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever is free takes the largest that is left, so that no large one is left for the end."""
-    lengths = (3, 50, 7, 50, 1)
+def test_the_most_work_is_handed_out_first(tmp_path: Path) -> None:
+    """Whoever is free takes the largest that is left, so that no large one is left for the end.
+
+    What nothing follows from comes after what something may.
+    """
+    lengths = (3, 50, 7, 20, 90)
     some = [
-        Company((replace(one, job=replace(one.job, steps=steps)),), DENSE)
+        replace(one, job=replace(one.job, steps=steps), is_aside=steps in {20, 90})
         for one, steps in zip(wanted(tmp_path, len(lengths)), lengths, strict=True)
     ]
-    assert [company.work // some[4].work for company in some] == list(lengths)
-    handed: list[int] = []
+    begun: list[int] = []
 
-    class Client:
-        def subscribe_topic(self, topic: str, handler: Any) -> None:
-            pass
+    class Crew:
+        def begin(self, company: Company) -> None:
+            begun.append(company.members[0].job.steps)
 
-        def submit(self, travel: Any, errand: Errand, **_: Any) -> Future[Brought]:
-            handed.append(errand.calls[0].job.steps)
-            return Future()
+    Trainings(cast("Any", Crew())).want(some)
+    assert begun == [50, 7, 3, 90, 20]
 
-    monkeypatch.setattr(workers_module._Dask, "_gather", lambda *_: None)
-    done: list[list[Fitted]] = []
-    crew = workers_module._Dask(Client())
-    crew(some, lambda company, fits: done.append(fits), lambda company, workers: None)
-    assert handed == [50, 50, 7, 3, 1]
-    assert not done
+
+def test_asides_go_in_larger_companies_and_not_with_others(tmp_path: Path) -> None:
+    some = wanted(tmp_path, MOST_ASIDE + 3)
+    some = [replace(one, is_aside=number >= 3) for number, one in enumerate(some)]
+    assert [len(company.members) for company in companies(some)] == [3, MOST_ASIDE]
+    more = [replace(one, is_aside=True) for one in wanted(tmp_path, MOST_ASIDE + 1)]
+    assert [len(company.members) for company in companies(more)] == [6, 7]
+
+
+class Chosen:
+    """A crew that does what it is told to, in this process."""
+
+    def __init__(self) -> None:
+        self.begun: list[list[str]] = []
+        self.under_way: list[Company] = []
+        self.number = 0  # of the next to be done
+
+    def begin(self, company: Company) -> None:
+        self.begun.append([one.job.name for one in company.members])
+        self.under_way.append(company)
+
+    def next(self) -> tuple[Company, Found]:
+        company = self.under_way.pop(self.number)
+        return company, fit_here(company)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_wave_waits_for_what_others_follow_from_alone(first: int, tmp_path: Path) -> None:
+    """Asides fill in; who goes together depends neither on who is done first nor on a restart."""
+    some = [replace(one, is_aside=i in {2, 3, 4}) for i, one in enumerate(wanted(tmp_path, 8))]
+    names = [one.job.name for one in some]
+    wave, more, rest = some[:5], some[5:7], some[7:]
+    crew = Chosen()
+    trainings = Trainings(crew)
+    trainings.want(wave)
+    assert crew.begun == [names[:2], names[2:5]]
+    trainings.want(more)  # as if a part of what leads on were done
+    assert len(crew.begun) == 2
+    later = Chosen()
+    Trainings(later).want([*more, *wave])  # stopped here
+    assert later.begun == crew.begun
+    crew.number = first
+    assert list(trainings.next()) == [names[:2], names[2:5]][first]
+    trainings.want([])
+    assert len(crew.begun) == 3 - first
+    crew.number = 0
+    if first:
+        assert list(trainings.next()) == names[:2]
+        trainings.want(rest)
+        assert crew.begun[2:] == [names[5:]]
+    else:
+        assert crew.begun[2:] == [names[5:7]]

@@ -19,7 +19,7 @@ from recursive_lth.growth.fresh import fresh
 from recursive_lth.pruning.controls import CONTROLS, RESHAPED
 from recursive_lth.running.fit import Fitted
 from recursive_lth.running.job import Bench, Job
-from recursive_lth.running.train import train_all
+from recursive_lth.running.trainings import train_all
 from recursive_lth.running.wanted import Wanted
 from recursive_lth.search import confirm as module
 from recursive_lth.search.confirm import TRAINED_ON, Behind, confirm

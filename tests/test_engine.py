@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import islice
+from typing import Any
 
 import pytest
 import torch
@@ -14,11 +15,13 @@ from test_grow import NETWORKS, lived_in
 from test_loop import batches_for, doubled
 from torch import Tensor
 
+from recursive_lth.architecture.graph import Architecture
+from recursive_lth.architecture.layer import Layer
 from recursive_lth.architecture.network import network
-from recursive_lth.architecture.sparse import Pattern, sparse_linear
+from recursive_lth.architecture.sparse import Pattern, _csr, _product, sparse_linear
 from recursive_lth.config import Training
 from recursive_lth.ticket.moments import State
-from recursive_lth.training.engine import DENSE, Plan, can_be_sparse, planned_engine
+from recursive_lth.training.engine import DENSE, Plan, can_be_sparse, planned_engine, rectified
 from recursive_lth.training.loop import Step, training
 from recursive_lth.training.onednn import able as by_onednn
 
@@ -31,12 +34,22 @@ RECIPES = {
 STEPS = 50
 
 
-@settings(max_examples=60)
-@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 7), st.integers(0, 99), st.booleans())
+@settings(max_examples=100)
+@given(
+    st.integers(1, 9),
+    st.integers(1, 9),
+    st.integers(1, 7),
+    st.integers(0, 99),
+    st.booleans(),
+    st.booleans(),
+)
 def test_a_sparse_layer_is_the_masked_one(
-    out: int, width: int, samples: int, seed: int, has_bias: bool
+    out: int, width: int, samples: int, seed: int, has_bias: bool, is_rectified: bool
 ) -> None:
-    """Output and all gradients, also with no weight at all, empty rows and strided inputs."""
+    """Output and all gradients, also with no weight at all, empty rows and strided inputs.
+
+    A ReLU done in place is the one done after.
+    """
     draw = torch.Generator().manual_seed(seed)
 
     def drawn(*shape: int) -> Tensor:
@@ -51,7 +64,9 @@ def test_a_sparse_layer_is_the_masked_one(
     assert torch.equal(pattern.unpack(values.detach()), weight.detach())
     other = x.detach().clone().requires_grad_()
     bias_too = bias.detach().clone().requires_grad_() if bias is not None else None
-    dense, sparse = F.linear(x, weight, bias), sparse_linear(other, values, bias_too, pattern)
+    dense = F.linear(x, weight, bias)
+    sparse = sparse_linear(other, values, bias_too, pattern, is_rectified=is_rectified)
+    dense = F.relu(dense) if is_rectified else dense
     above = drawn(samples, out)
     (dense * above).sum().backward()
     (sparse * above).sum().backward()
@@ -63,6 +78,36 @@ def test_a_sparse_layer_is_the_masked_one(
     close(other.grad, x.grad)
     if bias is not None and bias_too is not None:
         close(bias_too.grad, bias.grad)
+
+
+@pytest.mark.parametrize("density", [0.0, 0.001, 0.05, 0.5])
+def test_what_lies_where_the_result_will_lie_is_never_read(
+    density: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even in rows without a weight: it may be NaN."""
+    draw = torch.Generator().manual_seed(0)
+    mask = torch.rand(60, 40, generator=draw) < density
+    pattern, x = Pattern.of(mask), torch.randn(40, 9, generator=draw)
+    values = torch.randn(len(pattern.places), generator=draw)
+    matrix = _csr(pattern.starts, pattern.columns, values, pattern.shape)
+    monkeypatch.setattr(Tensor, "new_empty", lambda x, *shape: x.new_full(shape, torch.nan))
+    torch.testing.assert_close(_product(matrix, x), pattern.unpack(values) @ x)
+
+
+def test_a_relu_is_done_with_the_layer_that_nothing_else_reads() -> None:
+    """Not where a shortcut reads it too, nor where another activation follows."""
+
+    def told(**inputs: tuple[str, ...]) -> dict[str, str]:
+        kinds = {"a": "linear", "r": "relu", "s": "add", "t": "tanh", "b": "linear"}
+        layers = {"in": Layer("input", width="pixels")}
+        for name, read in inputs.items():
+            kind: Any = kinds[name]
+            layers[name] = Layer(kind, read, width="units" if kind == "linear" else "")
+        return rectified(Architecture(layers, {"pixels": 4, "units": 4}))
+
+    assert told(a=("in",), r=("a",), b=("r",)) == {"a": "r"}
+    assert told(a=("in",), r=("a",), s=("r", "a"), b=("s",)) == {}
+    assert told(a=("in",), t=("a",), b=("t",)) == {}
 
 
 Layers = tuple[str, ...]

@@ -109,7 +109,8 @@ def test_sparse_layers_are_those_measured_faster(monkeypatch: pytest.MonkeyPatch
     clock = {"now": 0.0}
     ticket = masked_ticket("mlp", 0.2)
     batch = random_batch(ticket.architecture, 2, 0).float()
-    monkeypatch.setattr(choice, "perf_counter", lambda: clock["now"])
+    for name in ("perf_counter", "thread_time"):
+        monkeypatch.setattr(choice, name, lambda: clock["now"])
 
     def slow(
         make: Callable[..., Callable[..., object]], seconds: float

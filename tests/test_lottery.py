@@ -137,7 +137,9 @@ def test_a_transferred_ticket_keeps_mask_and_initial_weights(tmp_path: Path, beg
     lines = run(small(*settings, *more), tmp_path)
     variants = [line["variant"] for line in lines]
     assert variants == [*["ticket"] * 3, "reinit", "transfer", "transfer_reinit"]
-    (own, ticket, _), (there, moved, _), (_, control, _) = begun[2], begun[4], begun[5]
+    known = {(job.place["level"], job.place["variant"]): (job, ticket) for job, ticket, _ in begun}
+    (own, ticket), (there, moved) = known[2, "ticket"], known[2, "transfer"]
+    _, control = known[2, "transfer_reinit"]
     assert moved.digest == ticket.digest
     assert (own.recipe.optimizer, there.recipe.optimizer) == ("adamw", "sgd")
     assert all(torch.equal(control.masks[n], m) for n, m in ticket.masks.items())

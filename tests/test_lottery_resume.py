@@ -11,8 +11,8 @@ from lottery_runs import run, small
 from search_runs import Stop, stopping
 
 from recursive_lth.lottery.run import prune
-from recursive_lth.running import chorus
-from recursive_lth.running import train as trains
+from recursive_lth.running import trainings
+from recursive_lth.running.trainings import Trainings
 
 CONTROLS = ("reinit", "shuffled_mask", "shuffled_weights", "signs", "dense", "small_dense")
 ALL_CONTROLS = f"tickets.controls={json.dumps(CONTROLS)}"
@@ -42,12 +42,12 @@ def test_every_way_of_cutting_runs_and_resumes_to_the_same_bits(
     """Stopped before and in the middle of what is trained together, it ends with the same bits."""
     experiment = small(*settings, 'tickets.controls=["reinit"]')
     whole = run(experiment, tmp_path / "whole")
-    with pytest.raises(Stop), stopping(chorus, "fit_and_store", 0):
+    with pytest.raises(Stop), stopping(Trainings, "want", 0):
         run(experiment, tmp_path / "stopped")
     for after in range(3):
-        with suppress(Stop), stopping(trains, "store", after):
+        with suppress(Stop), stopping(trainings, "store", after):
             run(experiment, tmp_path / "stopped")
-        with suppress(Stop), stopping(chorus, "fit_and_store", 1):
+        with suppress(Stop), stopping(Trainings, "next", 1):
             run(experiment, tmp_path / "stopped")
     resumed = run(experiment, tmp_path / "stopped")
     timeless = [{k: v for k, v in line.items() if k != "seconds"} for line in stored(whole)]

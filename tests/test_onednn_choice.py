@@ -20,11 +20,12 @@ from recursive_lth.errors import InputError
 from recursive_lth.files import read_json
 from recursive_lth.growth.grow import seed_ticket
 from recursive_lth.lottery.run import prune
-from recursive_lth.running import chorus, wanted
+from recursive_lth.running import wanted
 from recursive_lth.running.crew import fit_here
 from recursive_lth.running.engines import plan_of
 from recursive_lth.running.job import Job
 from recursive_lth.running.start import build
+from recursive_lth.running.trainings import Trainings
 from recursive_lth.running.wanted import Company, Wanted, companies
 from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.morph import birth
@@ -136,7 +137,7 @@ def test_workers_and_resumed_runs_find_the_same_bits(
     experiment = small("tickets.replicates=2", 'tickets.controls=["reinit"]')
     list(prune(experiment, out=tmp_path / "one", device="cpu"))
     list(prune(experiment, out=tmp_path / "two", device="cpu", workers="2"))
-    with suppress(Stop), stopping(chorus, "fit_and_store", 1):
+    with suppress(Stop), stopping(Trainings, "next", 1):
         list(prune(experiment, out=tmp_path / "stopped", device="cpu"))
     (path,) = tmp_path.glob("stopped/*/engine.json")
     assert any(found.get("onednn_us") for found in read_json(path).values())
@@ -174,7 +175,7 @@ def test_a_company_has_done_by_onednn_what_one_of_its_members_would(
     for found, expected in zip(fits, lone, strict=True):
         for name, weight in expected.ticket.weights.items():
             torch.testing.assert_close(found.ticket.weights[name], weight, rtol=0, atol=1e-5)
-    monkeypatch.setattr(wanted, "MOST_WHOLE_WORK", 1)
+    monkeypatch.setattr(wanted, "MOST_BY_ONEDNN", 1)
     assert [len(company.members) for company in companies(some)] == [1, 1]
 
 
@@ -197,8 +198,8 @@ def plan_at(density: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 def test_a_company_is_sparse_below_a_density(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A lower one for what oneDNN would do; the second layer is too small for that."""
+    """The second layer is too small for oneDNN."""
     both = Plan(("fc1", "fc2"))
     assert plan_at(0.5, monkeypatch, tmp_path) == [Plan((), ("fc1",)), DENSE]
-    assert plan_at(0.3, monkeypatch, tmp_path) == [Plan(("fc2",), ("fc1",)), both]
+    assert plan_at(0.3, monkeypatch, tmp_path) == [Plan((), ("fc1",)), DENSE]
     assert plan_at(0.2, monkeypatch, tmp_path) == [both, both]

@@ -162,3 +162,24 @@ def test_unknown_names_are_errors(recipe: Training, law: str) -> None:
     first = make_optimizer if recipe.optimizer not in OPTIMIZERS else None
     with pytest.raises(InputError, match=law):
         first(start(), recipe) if first else rate_factor(recipe, 0, 1)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_bare_optimizer_takes_the_steps_of_pytorch(name: str) -> None:
+    """To the bit, with a rate that changes between."""
+    recipe = Training(optimizer=name, learning_rate=0.1, weight_decay=0.01)
+    draw = torch.Generator().manual_seed(0)
+    start = [torch.randn(n, generator=draw) for n in (3, 70)]
+    ours, theirs = ([t.clone().requires_grad_() for t in start] for _ in range(2))
+    own = make_optimizer(ours, recipe)
+    (kind,) = type(own).__bases__
+    options = {"momentum": recipe.momentum} if name == "sgd" else {}
+    usual = kind(theirs, lr=0.1, weight_decay=0.01, fused=True, **options)
+    for rate in (0.1, 0.05, 0.02):
+        for tensors, optimizer in ((ours, own), (theirs, usual)):
+            optimizer.param_groups[0]["lr"] = rate
+            for tensor in tensors:
+                tensor.grad = tensor.detach().sin()
+            optimizer.step()
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert not torch.equal(ours[0], start[0])

@@ -14,10 +14,8 @@ from torch import Tensor
 from recursive_lth.architecture.cost import training_cost
 from recursive_lth.config import Study, Task
 from recursive_lth.errors import InputError
-from recursive_lth.running.crew import Crew
-from recursive_lth.running.fit import Fitted
 from recursive_lth.running.supply import Supply
-from recursive_lth.running.train import fit_and_store
+from recursive_lth.running.trainings import Trainings
 from recursive_lth.running.wanted import Wanted
 from recursive_lth.study.panel.catalogue import PANEL, panel_of
 from recursive_lth.study.panel.drift import barrier_from_start
@@ -169,11 +167,12 @@ def test_a_run_reads_it_after_growth_alone(
     """
     trained: set[str] = set()
 
-    def spy(wanted: Sequence[Wanted], crew: Crew) -> list[Fitted]:
-        trained.update(each.job.name for each in wanted)
-        return fit_and_store(wanted, crew)
+    def spy(self: Trainings, freed: Sequence[Wanted]) -> None:
+        trained.update(each.job.name for each in freed)
+        want(self, freed)
 
-    monkeypatch.setattr("recursive_lth.running.chorus.fit_and_store", spy)
+    want = Trainings.want
+    monkeypatch.setattr(Trainings, "want", spy)
     same = "train 1 by=epochs"
     arms = {
         "grown": ("train 1", "grow deepen", same),

@@ -1,6 +1,6 @@
 """Trainings that always end their workers are given up, and they alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from search_runs import Stop, bench_of, small
 
 from recursive_lth.config import Experiment
 from recursive_lth.errors import InputError
-from recursive_lth.running.crew import Done, Ended, fit_here, here
+from recursive_lth.running.crew import Found, Here, fit_here
 from recursive_lth.running.job import Bench, Job
-from recursive_lth.running.train import train_all
+from recursive_lth.running.trainings import train_all
 from recursive_lth.running.wanted import MOST_MEMBERS, Company, Wanted
 from recursive_lth.search.judging.choose import Seedling, choose
 
@@ -29,17 +29,23 @@ class Deadly:
     is_near: bool = False  # whoever is asked for beside others ends its workers too
     stops_after: int = 10**6
     tried: list[list[str]] = field(default_factory=list)
+    under_way: list[Company] = field(default_factory=list)
+    beside: int = 0  # the most that have been under way since there were none
 
-    def __call__(self, some: Sequence[Company], done: Done, ended: Ended) -> None:
-        for company in some:
-            if len(self.tried) == self.stops_after:
-                raise Stop
-            names = [one.job.name for one in company.members]
-            self.tried.append(names)
-            if any(map(self.kills, names)) or (self.is_near and len(some) > 1):
-                ended(company, WORKERS)
-            else:
-                done(company, fit_here(company))
+    def begin(self, company: Company) -> None:
+        self.under_way.append(company)
+        self.beside = max(self.beside, len(self.under_way))
+
+    def next(self) -> tuple[Company, Found]:
+        if len(self.tried) == self.stops_after:
+            raise Stop
+        company, beside = self.under_way.pop(0), self.beside
+        self.beside = self.beside if self.under_way else 0
+        names = [one.job.name for one in company.members]
+        self.tried.append(names)
+        if any(map(self.kills, names)) or (self.is_near and beside > 1):
+            return company, WORKERS
+        return company, fit_here(company)
 
 
 def of_candidate(number: int) -> Callable[[str], bool]:
@@ -125,7 +131,7 @@ def test_the_verdict_holds_with_no_workers_at_all(tmp_path: Path) -> None:
     with pytest.raises(Stop):
         chosen(bench_at(tmp_path / "a", "growth.rungs=1", "growth.candidates=9"), crew)
     bench = bench_at(tmp_path / "a", "growth.rungs=1", "growth.candidates=9")
-    found = choose(replace(bench, crew=here), first_ticket(), 2, [])
+    found = choose(replace(bench, crew=Here()), first_ticket(), 2, [])
     assert found.candidates[2].reason == f"its training ended {WORKERS} workers"
 
 

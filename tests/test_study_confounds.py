@@ -9,8 +9,8 @@ from search_runs import stopping
 from studies import in_folder, run, small
 
 from recursive_lth.errors import InputError
-from recursive_lth.running import chorus
 from recursive_lth.running.supply import Supply
+from recursive_lth.running.trainings import Trainings
 from recursive_lth.study.run import planned
 
 
@@ -92,7 +92,7 @@ def test_a_planted_confound_is_refused_before_anything_trains(
 ) -> None:
     settings, arms, line, why = CONFOUNDED[confound]
     experiment = small(*settings, arms=arms, contrasts=[f"x: {line}"])
-    with stopping(chorus, "fit_and_store", 0), pytest.raises(InputError) as found:
+    with stopping(Trainings, "want", 0), pytest.raises(InputError) as found:
         run(experiment, tmp_path)
     assert str(found.value).startswith("contrast 'x': ")
     assert why in str(found.value)

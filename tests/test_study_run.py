@@ -12,8 +12,8 @@ from search_runs import Stop, stopping
 from studies import ARMS, CONTRASTS, content, in_folder, plan, run, small
 
 from recursive_lth.errors import InputError
-from recursive_lth.running import chorus
-from recursive_lth.running import train as trains
+from recursive_lth.running import trainings
+from recursive_lth.running.trainings import Trainings
 from recursive_lth.study import work
 from recursive_lth.study.progress import StudyProgress
 from recursive_lth.study.run import study
@@ -100,7 +100,7 @@ def test_seeds_and_arms_have_tickets_of_their_own(
 def test_a_finished_study_computes_nothing(whole: tuple[Path, list[dict[str, Any]]]) -> None:
     out, lines = whole
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
-    with stopping(chorus, "fit_and_store", 0):
+    with stopping(Trainings, "want", 0):
         again = run(WHOLE, out)
     assert sorted(map(json.dumps, again)) == sorted(map(json.dumps, lines))
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()} == before
@@ -144,7 +144,7 @@ def test_stopped_at_any_write_it_ends_in_the_same_bytes(
 
 
 @pytest.mark.parametrize(
-    ("module", "name", "few"), [(trains, "store", 4), (chorus, "fit_and_store", 2)]
+    ("module", "name", "few"), [(trainings, "store", 4), (Trainings, "next", 2)]
 )
 def test_stopped_in_every_training_it_ends_in_the_same_bytes(
     module: Any, name: str, few: int, tmp_path: Path, whole: tuple[Path, list[dict[str, Any]]]
@@ -233,7 +233,7 @@ def test_a_ticket_that_has_changed_since_the_study_began_is_refused(tmp_path: Pa
     path = tmp_path / "begin.safetensors"
     path.write_bytes(one.read_bytes())
     experiment = small(arms={"b": (f"begin '{path}'", "train 0.2")})
-    with pytest.raises(Stop), stopping(chorus, "fit_and_store", 0):
+    with pytest.raises(Stop), stopping(Trainings, "want", 0):
         run(experiment, tmp_path)
     path.write_bytes(other.read_bytes())
     with pytest.raises(InputError, match="was begun with another start"):

@@ -156,8 +156,8 @@ def test_the_test_data_are_read_at_the_end_once_a_ticket(
     """Neither judged by, nor certified on, nor trained on: their tensors are first touched then."""
     sealed: list[Sealed] = []
 
-    def sealing(*arguments: Any) -> Split:
-        parts = split(*arguments)
+    def sealing(*arguments: Any, **options: Any) -> Split:
+        parts = split(*arguments, **options)
         path = run_folder(SMALL, tmp_path).path / "lineage.jsonl"
         sealed.append(Sealed(parts.test.images, parts.test.labels).open_when(path, 3))
         return replace(parts, test=sealed[0])

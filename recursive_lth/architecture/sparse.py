@@ -90,50 +90,73 @@ def _starts(sorted_rows: Tensor, rows: int) -> Tensor:
     return torch.cat([counts.new_zeros(1), counts.cumsum(0)]).int()
 
 
-def sparse_linear(x: Tensor, values: Tensor, bias: Tensor | None, pattern: Pattern) -> Tensor:
+def sparse_linear(
+    x: Tensor, values: Tensor, bias: Tensor | None, pattern: Pattern, *, is_rectified: bool = False
+) -> Tensor:
     """What a linear layer gives for x (samples, in): (samples, out), a view of (out, samples).
 
     `values` (n,) are the weights of the pattern, in its order. Once differentiable in x, values and
-    bias; the gradient of the values is computed for them alone.
+    bias; the gradient of the values is computed for them alone. Where it `is_rectified` the ReLU
+    that follows is done in place: the same bits with less memory to go through.
     """
-    return sparse_product(x.t(), values, bias, pattern).t()
+    return sparse_product(x.t(), values, bias, pattern, is_rectified=is_rectified).t()
 
 
-def sparse_product(x: Tensor, values: Tensor, bias: Tensor | None, pattern: Pattern) -> Tensor:
-    """The matrix times x (in, samples) plus bias (out,): (out, samples)."""
+def sparse_product(
+    x: Tensor, values: Tensor, bias: Tensor | None, pattern: Pattern, *, is_rectified: bool = False
+) -> Tensor:
+    """The matrix times x (in, samples) plus bias (out,), maybe rectified: (out, samples)."""
     if not torch.is_autocast_enabled(x.device.type):
-        return _SparseProduct.apply(x, values, bias, pattern)  # type: ignore[no-any-return]
+        return _SparseProduct.apply(x, values, bias, pattern, is_rectified)  # type: ignore[no-any-return]
     with torch.autocast(x.device.type, enabled=False):  # there are no kernels but in full precision
-        return _SparseProduct.apply(x.to(values), values, bias, pattern)  # type: ignore[no-any-return]
+        x = x.to(values)
+        return _SparseProduct.apply(x, values, bias, pattern, is_rectified)  # type: ignore[no-any-return]
 
 
 class _SparseProduct(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, values: Tensor, bias: Tensor | None, pattern: Pattern
+        ctx: Any,
+        x: Tensor,
+        values: Tensor,
+        bias: Tensor | None,
+        pattern: Pattern,
+        is_rectified: bool,
     ) -> Tensor:
         x = x.contiguous()
-        ctx.save_for_backward(x, values)
+        matrix = _csr(pattern.starts, pattern.columns, values, pattern.shape)
+        out = _product(matrix, x) if bias is None else torch.addmm(bias[:, None], matrix, x)
+        if is_rectified:
+            out.relu_()
+        ctx.save_for_backward(x, values, out if is_rectified else None)
         ctx.pattern = pattern
-        out = torch.mm(_csr(pattern.starts, pattern.columns, values, pattern.shape), x)
-        return out if bias is None else out.add_(bias[:, None])
+        return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, above: Tensor) -> tuple[Tensor | None, ...]:
-        x, values = ctx.saved_tensors
+        x, values, out = ctx.saved_tensors
         pattern, above = ctx.pattern, above.contiguous()
-        of_x, of_values, of_bias, _ = ctx.needs_input_grad
+        of_x, of_values, of_bias, *_ = ctx.needs_input_grad
+        if out is not None:
+            above = torch.ops.aten.threshold_backward(above, out, 0)
         below = found = None
         if of_x:
-            out, width = pattern.shape
             turned = values.index_select(0, pattern.turn)
-            below = torch.mm(_csr(pattern.starts_turned, pattern.rows, turned, (width, out)), above)
+            below = _product(
+                _csr(pattern.starts_turned, pattern.rows, turned, pattern.shape[::-1]), above
+            )
         if of_values:
             found = torch.zeros_like(values)  # sampled in place: a copy of the pattern costs more
             matrix = _csr(pattern.starts, pattern.columns, found, pattern.shape)
             torch.sparse.sampled_addmm(matrix, above, x.t(), beta=0.0, out=matrix)
-        return below, found, above.sum(1) if of_bias else None, None
+        return below, found, above.sum(1) if of_bias else None, None, None
+
+
+def _product(matrix: Tensor, x: Tensor) -> Tensor:
+    """`mm`, which would fill the result with zeros and copy them before it begins."""
+    out = x.new_empty(matrix.shape[0], x.shape[1])
+    return torch.addmm(out, matrix, x, beta=0.0, out=out)
 
 
 def _csr(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:

@@ -61,7 +61,7 @@ def drawing(experiment: TicketExperiment) -> Draw:
 
 def born(bench: Bench[TicketExperiment]) -> Ticket:
     """The dense network of a replicate before any training."""
-    experiment, shape = bench.experiment, tuple(bench.split.train.images.shape[1:])
+    experiment, shape = bench.experiment, bench.split.sample_shape
     generator = seeds.generator(experiment.seed, "birth")
     ticket = first_ticket(experiment.start, shape, bench.split.classes, generator)
     architecture = ticket.architecture

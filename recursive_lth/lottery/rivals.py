@@ -72,13 +72,12 @@ def transfers(
         yield _fit_in(trial.ticket, rival, steps)
 
 
-def run_rival(bench: Bench[TicketExperiment], trial: Trial, dense: Cost) -> Line:
-    """The line of a control or a transfer; its stage is dropped, for the line is all we keep."""
+def run_rival(bench: Bench[TicketExperiment], trial: Trial, dense: Cost) -> tuple[Line, str]:
+    """The line of a control or a transfer, and its stage, which can go once the line is kept."""
     end = trial.ends_at
     fitted = run_trial(bench, trial, EndsAt(end) if end else None)
     line = describe(bench, trial, fitted, dense, spent_before=0)
-    bench.stages.forget(stage_of(bench, trial))
-    return line | {"digest": ""}
+    return line | {"digest": ""}, stage_of(bench, trial)
 
 
 def _control(bench: Bench[TicketExperiment], level: Level, name: str) -> Ticket:

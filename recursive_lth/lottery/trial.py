@@ -159,7 +159,7 @@ def _readable(
     bench: Bench[TicketExperiment], weights: Weights, fitted: Fitted
 ) -> tuple[Read, Weights]:
     """What reads the ticket's tensors, and some of its weights, on the device of the data."""
-    device = bench.split.test.images.device
+    device = bench.split.device
     return fitted.ticket.reading(device), {n: t.to(device) for n, t in weights.items()}
 
 

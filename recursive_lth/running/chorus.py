@@ -1,4 +1,4 @@
-"""Work side by side: functions run until each waits for a training, then all of these are trained.
+"""Work side by side: functions run until each waits for a training, and go on once it is done.
 
 A voice is a function in a greenlet: it stops where it asks for a training, deep inside, and goes on
 there with the result. Voices never run at the same time, so nothing about them is left to chance.
@@ -6,23 +6,28 @@ there with the result. Voices never run at the same time, so nothing about them 
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from greenlet import greenlet
 
-from recursive_lth.running.crew import Crew, here
+from recursive_lth.running.crew import Crew
 from recursive_lth.running.fit import Fitted, Stop
 from recursive_lth.running.job import Bench, Job
-from recursive_lth.running.train import fit_and_store
+from recursive_lth.running.trainings import Trainings
 from recursive_lth.running.wanted import Wanted
 from recursive_lth.ticket.ticket import Ticket
 
 
 class Voice:
-    """A function that runs beside others; `result` is there once it `is_done`."""
+    """A function that runs beside others; `result` is there once it `is_done`.
 
-    def __init__(self, function: Callable[[], Any]) -> None:
+    One that `is_aside` trains once, and no other waits for it.
+    """
+
+    def __init__(self, function: Callable[[], Any], *, is_aside: bool = False) -> None:
         self.result: Any = None
+        self.is_aside = is_aside
         self._greenlet = greenlet(self._sing)
         self._function = function
 
@@ -47,13 +52,14 @@ class Voice:
 class Chorus:
     """Voices, and the trainings that they wait for."""
 
-    def __init__(self, crew: Crew = here) -> None:
+    def __init__(self, crew: Crew | None = None) -> None:
         self._crew = crew
         self._ready: deque[tuple[Voice, Fitted | None]] = deque()
+        self._waiting: dict[str, list[Voice]] = {}  # by the name of the job
 
-    def add(self, function: Callable[[], Any]) -> Voice:
+    def add(self, function: Callable[[], Any], *, is_aside: bool = False) -> Voice:
         """A new voice, which begins at the next turn."""
-        voice = Voice(function)
+        voice = Voice(function, is_aside=is_aside)
         self._ready.append((voice, None))
         return voice
 
@@ -68,32 +74,31 @@ class Chorus:
         return fitted
 
     def run(self) -> Iterator[None]:
-        """Run all voices to their ends, handing over after each turn.
-
-        What is trained in a turn is stored before any voice goes on, all or nothing: a run that is
-        killed between trains the same company again, to the same bits.
-        """
+        """Run all voices to their ends, handing over each time that all of them wait."""
+        trainings = Trainings(self._crew)
         while self._ready:
-            waiting: list[tuple[Voice, Wanted]] = []
-            while self._ready:
-                voice, fitted = self._ready.popleft()
-                wanted = voice.go_on(fitted)
-                if wanted is not None:
-                    waiting.append((voice, wanted))
+            trainings.want(self._sing())
             yield
-            waiting.sort(key=lambda pair: _standing(pair[1].job))
-            found = fit_and_store([wanted for _, wanted in waiting], self._crew)
-            self._ready.extend(
-                (voice, fitted) for (voice, _), fitted in zip(waiting, found, strict=True)
-            )
+            if trainings:
+                for name, fitted in trainings.next().items():
+                    self._ready.extend((voice, fitted) for voice in self._waiting.pop(name))
+
+    def _sing(self) -> list[Wanted]:
+        """Let all go on that can; what they want that nobody waits for yet."""
+        freed: list[Wanted] = []
+        while self._ready:
+            voice, fitted = self._ready.popleft()
+            wanted = voice.go_on(fitted)
+            if wanted is None:
+                continue
+            waiting = self._waiting.setdefault(wanted.job.name, [])
+            if not waiting:
+                freed.append(replace(wanted, is_aside=voice.is_aside))
+            waiting.append(voice)
+        return freed
 
 
 def gather(items: list[Any], lines: Iterator[Any]) -> None:
     """Put what comes on a list, one by one: it is taken from while later ones are in training."""
     while (item := next(lines, None)) is not None:
         items.append(item)
-
-
-def _standing(job: Job) -> tuple[str, ...]:
-    """Where a training stands in its run, for an order that no resume changes."""
-    return *(f"{value:>9}" for value in job.place.values()), job.name

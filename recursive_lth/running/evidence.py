@@ -23,14 +23,14 @@ def gather(
         return Evidence(generator, tally=tally)
     samples = bench.split.train
     chosen = balanced(samples.labels.cpu(), pruning.score_samples, generator)
-    chosen = chosen.to(samples.labels.device)
-    return Evidence(generator, samples.images[chosen], samples.labels[chosen], tally)
+    some = samples.at(chosen.to(samples.device))
+    return Evidence(generator, some.images, some.labels, tally)
 
 
 def few(bench: Bench[Any]) -> Batch:
     """The training samples that certificates and gradients of a growth are computed on."""
-    train, some = bench.split.train, slice(CERTIFIED_SAMPLES)
-    return Batch(train.images[some].cpu(), train.labels[some].cpu())
+    some = bench.split.train.first(CERTIFIED_SAMPLES)
+    return Batch(some.images.cpu(), some.labels.cpu())
 
 
 def balanced(labels: Tensor, count: int, generator: Generator) -> Tensor:

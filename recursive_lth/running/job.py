@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from torch import Tensor
 
@@ -18,8 +18,10 @@ from recursive_lth.training.lens import Lens
 from recursive_lth.training.loop import steps_in
 from recursive_lth.training.samples import Split
 
+if TYPE_CHECKING:
+    from recursive_lth.running.crew import Crew
+
 Row = dict[str, Any]  # a line of metrics.jsonl
-Crew = Callable[..., Any]  # see `crew.Crew`
 Perform = Callable[..., Any]  # (bench, ticket, job, should_stop) -> Fitted
 E = TypeVar("E", bound=AnyExperiment)
 

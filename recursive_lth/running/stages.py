@@ -6,7 +6,7 @@ whether it is already there. Long trainings also leave a checkpoint at the end o
 
 import json
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from recursive_lth.errors import DamagedFileError, InputError
 from recursive_lth.files import read_json, write_atomic
 from recursive_lth.ticket.ticket import Ticket, digest_of, load_ticket
 
+COMPANIES = "companies.json"
 Groups = Mapping[str, Mapping[str, Tensor]]
 
 
@@ -93,6 +94,16 @@ class Stages:
         """Drop one stage: what it found stands elsewhere by now."""
         for path in self.folder.glob(f"{name}.*"):
             path.unlink(missing_ok=True)
+
+    def companies(self) -> list[list[str]]:
+        """Which trainings go together, by their names, as `add_companies` has put it down."""
+        path = self.folder / COMPANIES
+        return list(read_json(path)) if path.exists() else []
+
+    def add_companies(self, new: Sequence[Sequence[str]]) -> None:
+        """Put down who goes together; do it before they begin."""
+        if new:
+            write_atomic(self.folder / COMPANIES, json.dumps([*self.companies(), *new]))
 
     def suspect(self, name: str, workers: int = 0) -> None:
         """Put down that a training ended workers: so many alone, 0 in company."""

@@ -11,7 +11,7 @@ from recursive_lth.config import Data, Training
 from recursive_lth.training.batches import Batches
 from recursive_lth.training.datasets import Dataset, load
 from recursive_lth.training.samples import Split
-from recursive_lth.training.split import chosen, split
+from recursive_lth.training.split import chosen, placed, split
 
 MOST_MEMORY = 2_000_000_000  # bytes of training images that seeds side by side may hold
 
@@ -27,6 +27,7 @@ class Supply:
     ) -> None:
         self.data_dir, self.device, self._most = data_dir, device, most
         self._datasets: dict[str, Dataset] = {}
+        self._placed: dict[Any, Dataset] = {}
         self._splits: dict[tuple[Data, int], Split] = {}
         self._batches: dict[tuple[Any, ...], Batches] = {}
 
@@ -49,7 +50,9 @@ class Supply:
     def split(self, data: Data, seed: int) -> Split:
         """The parts of a data set, cut by seed, on the device."""
         found = self._splits.pop((data, seed), None)
-        found = found or split(self.whole(data), data, seed, self.device)
+        if found is None:
+            whole = self.whole(data)
+            found = split(whole, data, seed, self.device, shared=self._shared(data))
         self._splits[data, seed] = found
         while self._most is not None and len(self._splits) > self._most:
             self._drop(next(iter(self._splits)))
@@ -67,6 +70,13 @@ class Supply:
         """Free splits and batches."""
         self._splits.clear()
         self._batches.clear()
+
+    def _shared(self, data: Data) -> Dataset:
+        """The data set on the device, with the classes and the size asked for."""
+        key = data.name, data.classes, data.resize
+        if key not in self._placed:
+            self._placed[key] = placed(self.whole(data), data, self.device)
+        return self._placed[key]
 
     def _drop(self, key: tuple[Data, int]) -> None:
         del self._splits[key]

@@ -1,20 +1,17 @@
 """A training as a stage of its run: recalled where it was done before a kill."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
 
-from recursive_lth.running.crew import Crew, fit_all, here
 from recursive_lth.running.fit import Fitted, Stop, fit
 from recursive_lth.running.job import Bench, Job, kept_groups, take_kept
-from recursive_lth.running.wanted import Wanted
 from recursive_lth.ticket.ticket import Ticket
 
 
 def train(bench: Bench[Any], ticket: Ticket, job: Job, should_stop: Stop | None = None) -> Fitted:
     """`fit`, or what it found when this job was done before."""
-    if found := _recall(bench, job):
+    if found := recall(bench, job):
         return found
     if bench.perform is not None:
         done: Fitted = bench.perform(bench, ticket, job, should_stop)  # stored with the others
@@ -22,31 +19,6 @@ def train(bench: Bench[Any], ticket: Ticket, job: Job, should_stop: Stop | None 
     fitted = fit(bench, ticket, job, should_stop)
     store(bench, job, fitted)
     return fitted
-
-
-def train_all(wanted: Sequence[Wanted]) -> list[Fitted]:
-    """What `train` gives for each, to rounding: those that can go together do, on every worker.
-
-    What trains together is stored all or nothing, so that a run killed between trains the same
-    company again, to the same bits. All wanted are of one run.
-    """
-    recalled = [_recall(each.bench, each.job) for each in wanted]
-    missing = [each for each, found in zip(wanted, recalled, strict=True) if found is None]
-    fits = iter(fit_and_store(missing, missing[0].bench.crew or here) if missing else ())
-    return [next(fits) if found is None else found for found in recalled]
-
-
-def fit_and_store(wanted: Sequence[Wanted], crew: Crew) -> list[Fitted]:
-    """What a crew finds for each, every one stored as a stage."""
-    found = fit_all(wanted, keep, crew)
-    for stages in {id(each.bench.stages): each.bench.stages for each in wanted}.values():
-        stages.confirm()
-    return found
-
-
-def keep(wanted: Wanted, fitted: Fitted, is_alone: bool) -> None:
-    """Store what a crew has found; one that was not alone counts with its company."""
-    store(wanted.bench, wanted.job, fitted, is_alone=is_alone)
 
 
 def store(bench: Bench[Any], job: Job, fitted: Fitted, *, is_alone: bool = True) -> None:
@@ -68,7 +40,8 @@ def store(bench: Bench[Any], job: Job, fitted: Fitted, *, is_alone: bool = True)
         bench.stages.store(job.name, fitted.ticket, record, is_alone=is_alone)
 
 
-def _recall(bench: Bench[Any], job: Job) -> Fitted | None:
+def recall(bench: Bench[Any], job: Job) -> Fitted | None:
+    """What was found when this job was done before."""
     stored = bench.stages.recall(job.name)
     if stored is None:
         return None

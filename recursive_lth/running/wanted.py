@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from recursive_lth.architecture.cost import training_cost
+from recursive_lth.architecture.cost import cost, training_cost
 from recursive_lth.running.engines import plan_of
 from recursive_lth.running.fit import EndsAt, Stop
 from recursive_lth.running.job import Bench, Job
@@ -13,9 +13,11 @@ from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.engine import Plan
 from recursive_lth.training.together import Member
 
-MOST_WORK = 6_000_000  # multiply-adds of a member's batch: above, dense products fill the machine
-MOST_WHOLE_WORK = 40_000_000  # zeros and all, where oneDNN does a product for each member
+MOST_WORK = 17_000_000  # multiply-adds of a member's batch: above, products fill the machine
+MOST_BY_ONEDNN = 40_000_000  # where it does a product for each member
 MOST_MEMBERS = 8  # more gain little, and fewer companies than workers would leave some idle
+MOST_ASIDE = 12  # of those that nothing follows from: nobody waits for them
+LEAST_APART = 4  # dense ones that are parted though they could go together
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Wanted:
     job: Job
     should_stop: Stop | None = None
     may_fail: bool = False  # where it ends its workers the run goes on
+    is_aside: bool = False  # nothing follows from it
 
     @property
     def member(self) -> Member:
@@ -73,7 +76,7 @@ class Company:
 
 
 def companies(wanted: Sequence[Wanted]) -> list[Company]:
-    """What is wanted, each once, in companies of at most `MOST_MEMBERS` of about equal size.
+    """What is wanted, each once, in companies that are not too large and of about equal size.
 
     They depend on what is wanted and on the run's measures, not on who is there to do it: a
     company's bits are its own.
@@ -83,10 +86,22 @@ def companies(wanted: Sequence[Wanted]) -> list[Company]:
     plans = {n: e.plan(is_alone=False) for n, e in single.items()} if len(single) > 1 else {}
     for name, each in single.items():
         kind = _kind(each, plans[name]) if plans else None
-        company = name if kind is None else (kind, plans[name].sparse)
+        company = name if kind is None else (kind, plans[name].sparse, each.is_aside)
         groups.setdefault(company, []).append(each)
-    parts = [part for members in groups.values() for part in _parts(members)]
-    return [Company(tuple(part), _plan(part, plans)) for part in parts]
+    has_asides = any(each.is_aside for each in wanted)
+    found = []
+    for members in groups.values():
+        is_dense = not (plans and plans[members[0].job.name].sparse)
+        parts = _parts(members, is_spread=is_dense and not has_asides)
+        found += [Company(tuple(part), _plan(part, plans)) for part in parts]
+    return found
+
+
+def company_of(members: Sequence[Wanted]) -> Company:
+    """The company of these, who were found to go together."""
+    several = members if len(members) > 1 else ()
+    plans = {each.job.name: each.plan(is_alone=False) for each in several}
+    return Company(tuple(members), _plan(members, plans))
 
 
 def _plan(members: Sequence[Wanted], plans: Mapping[str, Plan]) -> Plan:
@@ -101,29 +116,34 @@ def _plan(members: Sequence[Wanted], plans: Mapping[str, Plan]) -> Plan:
 def _kind(wanted: Wanted, plan: Plan) -> tuple[Any, ...] | None:
     """What those have in common who train as one; None for one that trains alone.
 
-    One whose weights are read through a lens or tallied does, one that has begun alone, and one
-    with so much work that company would slow it down.
+    One whose weights are read through a lens or tallied does, and one with so much work that
+    company would slow it down.
     """
     bench, ticket, job = wanted.bench, wanted.ticket, wanted.job
-    batch_size = min(job.recipe.batch_size, len(bench.batches))
-    if plan.onednn:
-        is_heavy = ticket.cost.multiply_adds * batch_size > MOST_WHOLE_WORK
-    else:
-        is_heavy = ticket.cost.remaining_multiply_adds * batch_size > MOST_WORK
+    work = _computed(ticket, plan) * min(job.recipe.batch_size, len(bench.batches))
+    is_heavy = work > (MOST_BY_ONEDNN if plan.onednn else MOST_WORK)
     if is_heavy or job.lens or job.tallies or not ticket.is_plain:
-        return None
-    if bench.stages.load_checkpoint(job.name) is not None:
         return None
     return wanted.member.company
 
 
-def _parts(members: Sequence[Wanted]) -> list[Sequence[Wanted]]:
+def _computed(ticket: Ticket, plan: Plan) -> int:
+    """Multiply-adds of a sample: a layer that is not sparse is computed zeros and all."""
+    names = (f"{name}.weight" for name in plan.sparse)
+    remaining = {name: int(ticket.masks[name].count_nonzero()) for name in names}
+    return cost(ticket.architecture, remaining).remaining_multiply_adds
+
+
+def _parts(members: Sequence[Wanted], *, is_spread: bool) -> list[Sequence[Wanted]]:
     """Few parts, in order, whose sizes differ by at most one.
 
     As few as may be, but of several an even number: two workers shall have as much to do as each
-    other, and who is there must not matter.
+    other, and who is there must not matter. They are several where they are to be spread, for want
+    of anything else to do: dense ones gain less by company than by a second worker.
     """
-    count = -(-len(members) // MOST_MEMBERS)
-    count += count > 1 and count % 2
+    most = MOST_ASIDE if members[0].is_aside else MOST_MEMBERS
+    count = -(-len(members) // most)
+    if count > 1 or (is_spread and len(members) >= LEAST_APART):
+        count += count % 2
     ends = [round(i * len(members) / count) for i in range(count + 1)]
     return [members[low:high] for low, high in pairwise(ends)]

@@ -1,22 +1,22 @@
 """Workers: processes beside this one, or machines of a cluster, that do trainings for a run.
 
 What is trained where changes no bit: companies are formed before, each pins its own number of
-threads, and results are taken as they come but used in their order. A killed worker's errand is
-done again by another; one that has killed several is handed back as such (`crew.fit_all`).
+threads, and what follows from a company depends on it alone. A killed worker's errand is done again
+by another; one that has killed several is handed back as such (`trainings.Trainings`).
 """
 
 import logging
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from itertools import islice
 from multiprocessing import forkserver
 from typing import Any
 
 from recursive_lth.errors import InputError
-from recursive_lth.running.crew import Crew, Done, Ended, here
+from recursive_lth.running.crew import Crew, Found, Here, fit_here
 from recursive_lth.running.errand import Brought, Errand, errand_of, make_ready, perform
 from recursive_lth.running.job import Source
 from recursive_lth.running.wanted import Company
@@ -52,7 +52,7 @@ def crew_of(workers: str, source: Source[Any] | None = None, *, most: int = 0) -
     Raises `InputError` where it is neither a number nor an address, or nobody answers there.
     """
     if workers == "1":
-        yield here
+        yield Here()
         return
     size = 0 if is_address(workers) else number_of(workers, least=1)
     import dask
@@ -73,7 +73,9 @@ def crew_of(workers: str, source: Source[Any] | None = None, *, most: int = 0) -
         place = stack.enter_context(closing(_local(size))) if size else workers
         client = stack.enter_context(connected(place))
         readied = [] if source is None else _readied(client, source, most)
-        yield _Dask(client)
+        crew = _Dask(client)
+        stack.callback(crew.cancel)
+        yield crew
         client.cancel(readied)
 
 
@@ -166,59 +168,61 @@ class _Dask:
 
     def __init__(self, client: Any) -> None:
         self._client = client
+        self._waiting, self._staying = deque[Company](), deque[Company]()
+        self._away = dict[Any, Company]()
+        self._ahead = dict[str, float]()
         self._news: deque[tuple[str, float, dict[str, Any]]] = deque()
         client.subscribe_topic(TOPIC, lambda event: self._news.append(event[1]))
 
-    def __call__(self, some: Sequence[Company], done: Done, ended: Ended) -> None:
-        """Hand out what can travel, do the rest here, and take what comes back.
+    def begin(self, company: Company) -> None:
+        """Hand it out as soon as a worker is free."""
+        can_travel = all(one.is_portable for one in company.members)
+        (self._waiting if can_travel else self._staying).append(company)
+        self._hand_out()
 
-        The most work goes first, so that none is left alone with it at the end.
-        """
-        away, rest = dict[Any, Company](), list[Company]()
-        try:
-            for company in sorted(some, key=lambda company: -company.work):
-                if all(one.is_portable for one in company.members):
-                    away[self._client.submit(_travel, errand_of(company), pure=False)] = company
-                else:
-                    rest.append(company)
-            here(rest, done, ended)
-            self._gather(away, done, ended)
-        except BaseException:
-            self._client.cancel(list(away), force=True)
-            raise
-
-    def _gather(self, away: dict[Any, Company], done: Done, ended: Ended) -> None:
+    def next(self) -> tuple[Company, Found]:
+        """What must stay is done first; then take what comes back."""
         from distributed import wait
-        from distributed.scheduler import KilledWorker
 
-        waiting, ahead = dict(away), dict[str, float]()
-        while waiting:
+        if self._staying:
+            company = self._staying.popleft()
+            return company, fit_here(company)
+        while True:
+            self._hand_out()
             try:
                 with self._client.as_current():
-                    wait(list(waiting), timeout=SECONDS_BETWEEN, return_when="FIRST_COMPLETED")
+                    wait(list(self._away), timeout=SECONDS_BETWEEN, return_when="FIRST_COMPLETED")
             except TimeoutError:
-                self._tell(next(iter(waiting.values())), ahead)
+                self._tell(next(iter(self._away.values())))
                 continue
-            for future in [f for f in waiting if f.done()]:
-                company = waiting.pop(future)
-                ahead.pop(future.key, None)
-                try:
-                    brought: Brought = future.result()
-                except KilledWorker as error:
-                    ended(company, error.allowed_failures + 1)
-                    continue
-                _count(company, brought)
-                done(company, brought.fits)
+            future = next(future for future in self._away if future.done())
+            company = self._away.pop(future)
+            self._ahead.pop(future.key, None)
+            self._hand_out()
+            return company, _brought(company, future)
 
-    def _tell(self, company: Company, ahead: dict[str, float]) -> None:
+    def cancel(self) -> None:
+        """Nobody waits for what is still away."""
+        self._client.cancel(list(self._away), force=True)
+
+    def _hand_out(self) -> None:
+        """One errand for each thread of a worker, so that whoever is free first takes the next."""
+        if not self._waiting:
+            return
+        threads = max(1, sum(self._client.nthreads().values()))
+        while self._waiting and len(self._away) < threads:
+            company = self._waiting.popleft()
+            self._away[self._client.submit(_travel, errand_of(company), pure=False)] = company
+
+    def _tell(self, company: Company) -> None:
         """Tell the run's watcher what the workers have told."""
         changes: dict[str, Any] = {}
         while self._news:
             name, epochs, what = self._news.popleft()
-            ahead[name] = epochs
+            self._ahead[name] = epochs
             changes |= what
         if changes:
-            company.members[0].bench.meter.tell(ahead=sum(ahead.values()), **changes)
+            company.members[0].bench.meter.tell(ahead=sum(self._ahead.values()), **changes)
 
 
 def _travel(errand: Errand) -> Brought:
@@ -230,10 +234,17 @@ def _travel(errand: Errand) -> Brought:
     return perform(errand, lambda ahead, what: worker.log_event(TOPIC, (key, ahead, what)))
 
 
-def _count(company: Company, brought: Brought) -> None:
-    """Book the epochs and seconds of others as the run's own."""
+def _brought(company: Company, future: Any) -> Found:
+    """What an errand has brought; its epochs and seconds are booked as the run's own."""
+    from distributed.scheduler import KilledWorker
+
     bench = company.members[0].bench
+    try:
+        brought: Brought = future.result()
+    except KilledWorker as error:
+        return error.allowed_failures + 1
     for activity, seconds in brought.seconds.items():
         bench.clock.add(activity, seconds)
     for one, fitted in zip(company.members, brought.fits, strict=True):
         bench.meter.trained(fitted.steps / one.bench.per_epoch(one.job.recipe))
+    return brought.fits

@@ -37,7 +37,7 @@ from recursive_lth.pruning.controls import control
 from recursive_lth.pruning.rewind import rewind
 from recursive_lth.running.fit import Fitted
 from recursive_lth.running.job import Bench, Job
-from recursive_lth.running.train import train_all
+from recursive_lth.running.trainings import train_all
 from recursive_lth.running.wanted import Wanted
 from recursive_lth.search.confirmation import (
     CHILD,

@@ -80,7 +80,7 @@ def _is_idle(line: Sequence[Generation]) -> bool:
 
 def _start(bench: Bench[Experiment]) -> tuple[Generation, Ticket, list[Row]]:
     """Generation 0: the start network, trained and never pruned here."""
-    experiment, shape = bench.experiment, tuple(bench.split.train.images.shape[1:])
+    experiment, shape = bench.experiment, bench.split.sample_shape
     generator = seeds.generator(experiment.seed, "generation", 0, "birth")
     ticket = first_ticket(experiment.start, shape, bench.split.classes, generator)
     turn = Turn(ticket, [], 0, 0, new_layers=frozenset(ticket.architecture.layers))

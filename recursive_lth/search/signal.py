@@ -26,7 +26,7 @@ from recursive_lth.running.job import Bench, Job, rungs_of
 from recursive_lth.running.progress import Watch
 from recursive_lth.running.run_folder import Resume, run_folder
 from recursive_lth.running.start import brings_weights, first_ticket
-from recursive_lth.running.train import train_all
+from recursive_lth.running.trainings import train_all
 from recursive_lth.running.wanted import Wanted
 from recursive_lth.search.check import check_names, check_pruning
 from recursive_lth.search.controller import generations
@@ -56,7 +56,7 @@ class Lengths:
 
 def parent_of(bench: Bench[Experiment]) -> Ticket:
     """The ticket whose growths are compared: the one to start from, or the first one found."""
-    experiment, shape = bench.experiment, tuple(bench.split.train.images.shape[1:])
+    experiment, shape = bench.experiment, bench.split.sample_shape
     if brings_weights(experiment.start):
         generator = seeds.generator(experiment.seed, "generation", 0, "birth")
         return first_ticket(experiment.start, shape, bench.split.classes, generator)

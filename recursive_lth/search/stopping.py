@@ -51,7 +51,7 @@ def stop_rule(
         if growth.trigger == "mask_stability":
             masks.extend(_drawn(bench, _now(ticket, step), generation))
         if growth.trigger == "dormant":
-            images = bench.split.train.images[:SAMPLES].cpu()
+            images = bench.split.train.first(SAMPLES).images.cpu()
             shares.append(dormant_share(ticket.architecture, _now(ticket, step).weights, images))
         evidence = replace(known, masks=masks, dormant=shares)
         return trigger(rows, evidence) and step.number >= least

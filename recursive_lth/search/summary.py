@@ -38,7 +38,7 @@ def summarise(
                 "seconds": {"total": total, **bench.clock.seconds},
             },
             "versions": versions(),
-            "machine": machine(bench.split.train.images.device.type, experiment.training.threads),
+            "machine": machine(bench.split.device.type, experiment.training.threads),
             "tickets": [turn.to_dict() for turn in lineage],
         },
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,7 @@ def _epochs(ground: Ground, done: Trained) -> float:
 def _bytes(experiment: StudyExperiment, panel: Mapping[str, Measure], supply: Supply) -> int:
     """Of the images of all data that a seed trains on; probes have about two tasks of their own."""
     whole = {data: supply.split(data, experiment.seed).train for data in data_of(experiment)}
-    found = sum(FLOATS * samples.images.numel() for samples in whole.values())
+    found = sum(FLOATS * len(part) * prod(part.sample_shape) for part in whole.values())
     return 3 * found if any(measure.kind == "probe" for measure in panel.values()) else found
 
 

@@ -83,30 +83,25 @@ class Scene:
     @cached_property
     def weights(self) -> Mapping[str, Tensor]:
         """All tensors, on the device of the data."""
-        device = self.split.train.images.device
+        device = self.split.device
         return {name: tensor.to(device) for name, tensor in self.ticket.weights.items()}
 
     @cached_property
     def masks(self) -> Mapping[str, Tensor]:
         """Which weights remain, on the device of the data."""
-        device = self.split.train.images.device
+        device = self.split.device
         return {name: mask.to(device) for name, mask in self.ticket.masks.items()}
 
     @cached_property
     def train_samples(self) -> Samples:
         """The first `count` training samples, which the split has already put in random order."""
-        return first(self.split.train, self.count)
+        return self.split.train.first(self.count)
 
     @cached_property
     def validation_samples(self) -> Samples:
         """The first `count` validation samples."""
-        return first(self.split.validation, self.count)
+        return self.split.validation.first(self.count)
 
     def generator(self, measure: str) -> Generator:
         """What a measure draws from: the same for all arms of a seed, and nobody else's."""
         return seeds.generator(self.seed, "measure", measure)
-
-
-def first(samples: Samples, count: int) -> Samples:
-    """The first samples of a part."""
-    return Samples(samples.images[:count], samples.labels[:count])

@@ -11,12 +11,13 @@ from recursive_lth.config import Training
 from recursive_lth.errors import InputError
 from recursive_lth.training.samples import Samples
 
-Batch = Callable[[Tensor, slice], Tensor]  # (sample indices, their places in the epoch) -> images
+Batch = Callable[[Tensor, slice], Tensor]  # (rows of images, their places in the epoch) -> images
 
 
 class Batches:
     """The training samples, ready to be drawn from; build it once for many trainings.
 
+    Plain images are drawn from the pool that they share with other parts, by their `rows` of it.
     With `shift` or `crop` images get a rim, black or reflected, and each batch takes one window a
     sample; with `flip` half of them are mirrored. The windows are a view (n, channels, y, x,
     height, width): nothing is stored twice.
@@ -25,12 +26,13 @@ class Batches:
     """
 
     def __init__(self, samples: Samples, black: Tensor, recipe: Training) -> None:
-        self.images = samples.images
         self.labels = samples.labels
         self.reach = recipe.shift or recipe.crop
         self.is_flipping = recipe.flip
+        self.images, self.rows = samples.pool, samples.rows
         if not self.is_augmented:
             return
+        self.images, self.rows = samples.images, None
         if samples.images.dim() != 4:
             raise InputError(
                 "training.shift, crop and flip need images, these are flat features: set "
@@ -77,6 +79,8 @@ class Batches:
             order = randperm(len(self), generator=seeds.generator(seed, "order", epoch))
             order = order.to(self.images.device)
             labels = self.labels.index_select(0, order)
+            if self.rows is not None:
+                order = self.rows.index_select(0, order)
             batches = self.epoch(seeds.generator(seed, "augmentation", epoch))
             last = min(per_epoch, first + steps - number)
             for i in range(first, last):

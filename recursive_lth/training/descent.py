@@ -43,7 +43,8 @@ class Descent:
 
     def step(self, loss: Tensor, rate: float) -> None:
         """One update at `rate` times the learning rate."""
-        self.optimizer.zero_grad()
+        for parameter in self.parameters:
+            parameter.grad = None
         loss.backward()  # into .grad, which lies in memory as its parameter does
         self.move(rate)
 

@@ -7,6 +7,7 @@ many entries; and it has large dense products done by oneDNN. A ticket never kno
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -88,15 +89,18 @@ def planned_engine(
 
     Dense linear layers beside sparse ones read what lies feature by feature as it lies: twelve
     times as fast with few classes, for whose shape matrix products are slow the other way round.
+    A ReLU that alone reads a sparse layer is done there, in place.
     """
     patterns, shapes, kernels = {}, {}, {}
-    is_turned = bool(plan.sparse)
+    is_turned, relus = bool(plan.sparse), rectified(architecture)
     for name in architecture.order:
         layer, tensor = architecture.layers[name], f"{name}.weight"
         if name in plan.sparse:
             patterns[tensor] = Pattern.of(masks[tensor].flatten(1).to(device))
             shapes[tensor] = tuple(masks[tensor].shape)
-            kernels[name] = kernel(name, layer, patterns[tensor])
+            kernels[name] = kernel(name, layer, patterns[tensor], is_rectified=name in relus)
+            if name in relus:
+                kernels[relus[name]] = _handed_on
         elif name in plan.onednn:
             kernels[name] = onednn.linear(name, is_turned=is_turned)
         elif is_turned and layer.operation == "linear":
@@ -109,20 +113,40 @@ def can_be_sparse(architecture: Architecture) -> tuple[str, ...]:
     return tuple(n for n in architecture.order if architecture.layers[n].operation in SPARSE)
 
 
-def kernel(name: str, layer: Layer, pattern: Pattern) -> Run:
-    """A sparse layer as a function of (weights, inputs, statistics); its weight is packed."""
+def rectified(architecture: Architecture) -> dict[str, str]:
+    """The layers that nothing but a ReLU reads, each with its ReLU."""
+    layers = architecture.layers
+    readers: dict[str, list[str]] = {}
+    for name, layer in layers.items():
+        for source in layer.inputs:
+            readers.setdefault(source, []).append(name)
+    only = {source: found[0] for source, found in readers.items() if len(found) == 1}
+    return {source: name for source, name in only.items() if layers[name].operation == "relu"}
+
+
+def kernel(name: str, layer: Layer, pattern: Pattern, *, is_rectified: bool = False) -> Run:
+    """A sparse layer as a function of (weights, inputs, statistics); its weight is packed.
+
+    Where it `is_rectified` the ReLU after it is done too.
+    """
     weight, bias = f"{name}.weight", f"{name}.bias"
+    product = partial(sparse_linear, pattern=pattern, is_rectified=is_rectified)
 
     def linear(w: Mapping[str, Tensor], x: list[Tensor], statistics: Weights | None) -> Tensor:
-        return sparse_linear(x[0], w[weight], w.get(bias), pattern)
+        return product(x[0], w[weight], w.get(bias))
 
     def conv(w: Mapping[str, Tensor], x: list[Tensor], statistics: Weights | None) -> Tensor:
         columns, size = _unfolded(x[0], layer)
-        out = sparse_linear(columns.t(), w[weight], w.get(bias), pattern).t()
+        out = product(columns.t(), w[weight], w.get(bias)).t()
         out = out.view(-1, len(x[0]), *size).transpose(0, 1)
         return out.contiguous(memory_format=torch.channels_last)  # as dense ones hand it on
 
     return linear if layer.operation == "linear" else conv
+
+
+def _handed_on(w: Mapping[str, Tensor], x: list[Tensor], statistics: Weights | None) -> Tensor:
+    """What has been computed with the layer before."""
+    return x[0]
 
 
 def _turned_linear(name: str) -> Run:

@@ -18,7 +18,7 @@ from recursive_lth.architecture.layer import ACTIVATIONS
 from recursive_lth.architecture.network import FUNCTIONS, Weights
 from recursive_lth.architecture.sparse import Pattern, sparse_product
 from recursive_lth.ticket.moments import State
-from recursive_lth.training.engine import Engine, Plan, planned_engine
+from recursive_lth.training.engine import Engine, Plan, planned_engine, rectified
 from recursive_lth.training.onednn import product
 
 JOINED = frozenset({"input", "flatten", "linear", "add", *ACTIVATIONS})  # what a population can run
@@ -50,6 +50,7 @@ class Population:
     cover: Mapping[str, Tensor]  # of dense weights, as they are packed: what may be other than 0
     streams: Tensor  # which images each member sees, (members,)
     images: frozenset[str]  # where they are, as they come
+    relus: Mapping[str, str]  # of the layers that nothing else reads
 
     def pack(self, members: Sequence[Mapping[str, Tensor]]) -> Weights:
         """One tensor for all members: (members, ...) padded by 0, or values block after block.
@@ -117,6 +118,9 @@ class Population:
             if layer.operation == "linear":
                 values[name] = self._linear(name, joined, read[0])
                 continue
+            if layer.inputs[0] in self.relus and f"{layer.inputs[0]}.weight" in self.patterns:
+                values[name] = read[0]  # rectified there
+                continue
             read = [
                 value.index_select(0, self.streams) if source in self.images else value
                 for source, value in zip(layer.inputs, read, strict=True)
@@ -132,7 +136,10 @@ class Population:
         weight, bias, count = f"{name}.weight", joined.get(f"{name}.bias"), len(self.engines)
         samples, flat = x.shape[2], None if bias is None else bias.flatten()
         if weight in self.patterns:
-            out = sparse_product(x.flatten(0, 1), joined[weight], flat, self.patterns[weight])
+            pattern, is_rectified = self.patterns[weight], name in self.relus
+            out = sparse_product(
+                x.flatten(0, 1), joined[weight], flat, pattern, is_rectified=is_rectified
+            )
             return out.view(count, -1, samples)
         if weight in self.apart:
             rows = x.unbind() if len(x) == count else [x[n] for n in self.streams.tolist()]
@@ -178,7 +185,8 @@ def join(
             cover |= dict(zip(_keys(weight, len(parts)), _padded(parts), strict=True))
         else:
             cover[weight] = torch.stack(_padded(parts))
-    return Population(tuple(architectures), patterns, engines, apart, cover, streams, images)
+    relus = rectified(architectures[0])
+    return Population(tuple(architectures), patterns, engines, apart, cover, streams, images, relus)
 
 
 def _images(architecture: Architecture) -> frozenset[str]:

@@ -1,19 +1,50 @@
 """The samples of one part of the data, and the three parts that a run has."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
+import torch
 from torch import Tensor
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Images float32 and labels int64 of one part, on one device."""
+    """Images float32 and labels int64 of one part, on one device.
 
-    images: Tensor
+    The images are all of a pool, or those of its `rows`, (n,) int64: the parts of many seeds share
+    one pool, and only what asks for `images` has them copied.
+    """
+
+    pool: Tensor
     labels: Tensor
+    rows: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @cached_property
+    def images(self) -> Tensor:
+        """The images of this part, in its order."""
+        return self.pool if self.rows is None else self.pool.index_select(0, self.rows)
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """(channels, height, width) or (features,)."""
+        return tuple(self.pool.shape[1:])
+
+    @property
+    def device(self) -> torch.device:
+        """Where images and labels lie."""
+        return self.pool.device
+
+    def at(self, places: Tensor) -> "Samples":
+        """Some of them, by their places, (n,) int64 on their device."""
+        rows = places if self.rows is None else self.rows[places]
+        return Samples(self.pool, self.labels[places], rows)
+
+    def first(self, count: int) -> "Samples":
+        """The first of them."""
+        return self.at(torch.arange(min(count, len(self)), device=self.device))
 
 
 @dataclass(frozen=True)
@@ -29,4 +60,9 @@ class Split:
     @property
     def sample_shape(self) -> tuple[int, ...]:
         """(channels, height, width) or (features,)."""
-        return tuple(self.train.images.shape[1:])
+        return self.train.sample_shape
+
+    @property
+    def device(self) -> torch.device:
+        """Where all parts lie."""
+        return self.train.device

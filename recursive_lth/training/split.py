@@ -61,13 +61,25 @@ def drawn(labels: Tensor, config: Data, seed: int) -> tuple[Tensor, Tensor]:
     return train, validation
 
 
-def split(data: Dataset, config: Data, seed: int, device: torch.device) -> Split:
-    """Cut a validation part off the training part at random, by seed, and move all to the device.
+def placed(data: Dataset, config: Data, device: torch.device) -> Dataset:
+    """What is `chosen`, on a device: what splits by many seeds share."""
+    found = chosen(data, config)
+    images, tests = (
+        part.to(device).contiguous() for part in (found.train_images, found.test_images)
+    )
+    return replace(found, train_images=images, test_images=tests)
 
+
+def split(
+    data: Dataset, config: Data, seed: int, device: torch.device, *, shared: Dataset | None = None
+) -> Split:
+    """Cut a validation part off the training part at random, by seed, on the device.
+
+    `shared` is what `placed` gives, where that is at hand: its images are not copied.
     Raises `InputError` where a part would have fewer than 2 samples.
     """
     train, validation = drawn(data.train_labels, config, seed)
-    data = chosen(data, config)
+    data = placed(data, config, device) if shared is None else shared
     tested = torch.randperm(
         len(data.test_labels), generator=seeds.generator(seed, "data", "test part")
     )[: config.test_limit or None]
@@ -80,13 +92,15 @@ def split(data: Dataset, config: Data, seed: int, device: torch.device) -> Split
             "data.validation_fraction or data.test_limit"
         )
 
-    def part(images: Tensor, labels: Tensor) -> Samples:
-        return Samples(images.to(device).contiguous(), labels.to(device))
+    def part(images: Tensor, labels: Tensor, rows: Tensor) -> Samples:
+        return Samples(images, labels[rows].to(device), rows.to(device))
 
     parts = Split(
-        part(data.train_images[train], data.train_labels[train]),
-        part(data.train_images[validation], data.train_labels[validation]),
-        part(data.test_images[tested], data.test_labels[tested]),
+        part(data.train_images, data.train_labels, train),
+        part(data.train_images, data.train_labels, validation),
+        part(data.test_images, data.test_labels, tested)
+        if config.test_limit
+        else Samples(data.test_images, data.test_labels.to(device)),
         data.classes,
         data.black.to(device),
     )

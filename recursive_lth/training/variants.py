@@ -108,7 +108,7 @@ def permuted_pixels(samples: Samples, classes: int, generator: Generator) -> Sam
     """Pixels in another order, channels together; features likewise."""
     flat = samples.images.flatten(2) if samples.images.dim() == 4 else samples.images
     order = torch.randperm(flat.shape[-1], generator=generator).to(flat.device)
-    return replace(samples, images=flat[..., order].view(samples.images.shape))
+    return replace(samples, pool=flat[..., order].view(samples.images.shape), rows=None)
 
 
 def blurred(samples: Samples, classes: int, generator: Generator) -> Samples:
@@ -118,7 +118,7 @@ def blurred(samples: Samples, classes: int, generator: Generator) -> Samples:
     small = (max(1, height // BLUR), max(1, width // BLUR))
     coarse = F.interpolate(samples.images, small, mode="bilinear", antialias=True)
     images = F.interpolate(coarse, (height, width), mode="bilinear", align_corners=False)
-    return replace(samples, images=images)
+    return replace(samples, pool=images, rows=None)
 
 
 def _need_images(samples: Samples, setting: str) -> None:

@@ -14,7 +14,7 @@ from recursive_lth.errors import InputError
 from recursive_lth.growth.optimizer import RESET
 from recursive_lth.running.fit import EndsAt
 from recursive_lth.running.job import Bench, Job, rungs_of
-from recursive_lth.running.train import train_all
+from recursive_lth.running.trainings import train_all
 from recursive_lth.running.wanted import Wanted
 from recursive_lth.search.judging.course import Course
 from recursive_lth.search.judging.cuts import CUTS, Rung

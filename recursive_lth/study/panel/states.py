@@ -15,7 +15,7 @@ from recursive_lth.study.panel import activity, confidence, curvature, gradients
 from recursive_lth.study.panel.landscape import Landscape, landscape
 from recursive_lth.study.panel.measure import Read
 from recursive_lth.study.panel.parts import learning, norm
-from recursive_lth.study.scene import Scene, first
+from recursive_lth.study.scene import Scene
 from recursive_lth.ticket.masks import Masks
 from recursive_lth.training.dormant import dormant_share
 from recursive_lth.training.evaluate import logits_of
@@ -103,7 +103,7 @@ def of_kernel(read: OfLabels) -> Read:
 
     def measure(scene: Scene) -> float | None:
         found = _kernel(scene)
-        labels = first(scene.train_samples, KERNEL_SAMPLES).labels
+        labels = scene.train_samples.first(KERNEL_SAMPLES).labels
         return read(found, labels) if bool(found.isfinite().all()) else None
 
     return measure
@@ -165,6 +165,6 @@ def _around(scene: Scene) -> Landscape:
 
 @_once
 def _kernel(scene: Scene) -> Tensor:
-    few = first(scene.train_samples, KERNEL_SAMPLES)
+    few = scene.train_samples.first(KERNEL_SAMPLES)
     around = landscape(scene.architecture, scene.weights, scene.masks, few)
     return kernel.tangent_kernel(around)
