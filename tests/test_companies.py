@@ -8,9 +8,10 @@ import pytest
 import search_runs
 from judged import first_ticket
 
+from recursive_lth.running import wanted as wanted_module
 from recursive_lth.running.crew import Found, fit_here
 from recursive_lth.running.job import Job, Source
-from recursive_lth.running.trainings import Trainings
+from recursive_lth.running.trainings import Trainings, train_all
 from recursive_lth.running.wanted import (
     LEAST_APART,
     MOST_ASIDE,
@@ -39,7 +40,19 @@ def test_parts_are_few_even_in_number_and_alike(count: int, tmp_path: Path) -> N
     assert max(sizes) <= MOST_MEMBERS
     assert max(sizes) - min(sizes) <= 1
     least = -(-count // MOST_MEMBERS)
-    assert len(sizes) == (1 if count < LEAST_APART else least + least % 2)
+    assert len(sizes) == (least if least == 1 else least + least % 2)
+
+
+def test_heavy_ones_are_spread_where_there_is_nothing_else_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a second worker gains more than company; not beside asides, nor when too few."""
+    monkeypatch.setattr(wanted_module, "MUCH_WORK", 1)
+    some = wanted(tmp_path, 9)
+    beside = [replace(one, is_aside=number > 4) for number, one in enumerate(some)]
+    for several, sizes in ((some, [4, 5]), (some[:5], [2, 3]), (some[:3], [3]), (beside, [5, 4])):
+        assert [len(company.members) for company in companies(several)] == sizes
+    assert len(some[:4]) == LEAST_APART
 
 
 def test_the_most_work_is_handed_out_first(tmp_path: Path) -> None:
@@ -113,3 +126,44 @@ def test_a_wave_waits_for_what_others_follow_from_alone(first: int, tmp_path: Pa
         assert crew.begun[2:] == [names[5:]]
     else:
         assert crew.begun[2:] == [names[5:7]]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1)])
+def test_who_asks_first_does_not_matter(order: tuple[int, ...], tmp_path: Path) -> None:
+    """One job is asked for from two places: it stands at the first of them."""
+    some = [
+        replace(one, job=replace(one.job, name=name, place={"at": at}))
+        for one, name, at in zip(wanted(tmp_path, 4), "azbz", (1, 2, 3, 4), strict=True)
+    ]
+    some = [replace(one, is_aside=number == 3) for number, one in enumerate(some)]
+    crew = Chosen()
+    Trainings(crew).want([some[number] for number in order])
+    assert crew.begun == [["a", "z", "b"]]
+
+
+def test_a_lead_waits_for_what_an_aside_has_asked_for(tmp_path: Path) -> None:
+    lead, other, later = wanted(tmp_path, 3)
+    aside, crew = replace(other, is_aside=True), Chosen()
+    trainings = Trainings(crew)
+    trainings.want([lead, aside])
+    trainings.want([other])  # under way already
+    assert list(trainings.next()) == [lead.job.name]
+    trainings.want([later])
+    assert len(crew.begun) == 2
+    assert list(trainings.next()) == [other.job.name]
+    trainings.want([])
+    assert crew.begun[2:] == [[later.job.name]]
+
+
+def test_a_company_is_split_whole_or_not_at_all(tmp_path: Path) -> None:
+    """Stopped between two suspects, with one of them done since, all others are tried alone."""
+    some, crew = wanted(tmp_path, 3), Chosen()
+    stages = some[0].bench.stages
+    stages.add_companies([[one.job.name for one in some]])
+    stages.suspect(some[0].job.name)
+    trainings = Trainings(crew)
+    trainings.want(some)
+    assert list(trainings.next()) == [some[0].job.name]
+    later = Chosen()
+    train_all([replace(one, bench=replace(one.bench, crew=later)) for one in some])
+    assert later.begun == [[some[1].job.name], [some[2].job.name]]

@@ -11,7 +11,8 @@ from lottery_runs import run, small
 from search_runs import Stop, stopping
 
 from recursive_lth.lottery.run import prune
-from recursive_lth.running import trainings
+from recursive_lth.running import stages, trainings
+from recursive_lth.running.run_folder import RunFolder
 from recursive_lth.running.trainings import Trainings
 
 CONTROLS = ("reinit", "shuffled_mask", "shuffled_weights", "signs", "dense", "small_dense")
@@ -57,6 +58,34 @@ def test_every_way_of_cutting_runs_and_resumes_to_the_same_bits(
     names = [{p.name for p in (tmp_path / x).rglob("*.safetensors")} for x in ("whole", "stopped")]
     assert names[0] == names[1]
     assert list(prune(experiment, out=tmp_path / "whole", device="cpu")) == stored(whole)
+
+
+@pytest.mark.parametrize(
+    ("place", "stops"),
+    [((RunFolder, "write_lines"), range(12)), ((stages, "write_atomic"), range(1, 30, 2))],
+    ids=["lines", "stages"],
+)
+def test_stopped_at_any_file_it_ends_with_the_same_bits(
+    place: tuple[Any, str], stops: range, tmp_path: Path
+) -> None:
+    """Two arms that share a control, whose lines are written one after the other."""
+    arms = {"a": ["pruning.score=magnitude"], "b": ["pruning.score=random"]}
+    controls = 'tickets.controls=["small_dense","reinit"]'
+    experiment = small("tickets.replicates=2", "pruning.rounds=1", controls, arms=arms)
+
+    def found(name: str) -> tuple[Any, set[str]]:
+        lines = prune(experiment, out=tmp_path / name, device="cpu")
+        files = {path.name for path in (tmp_path / name).rglob("*.safetensors")}
+        return [{k: v for k, v in x.items() if k != "seconds"} for x in lines], files
+
+    run(experiment, tmp_path / "whole")
+    expected = found("whole")
+    assert len(expected[0]) == 2 * 2 * 4
+    for stop in stops:
+        with pytest.raises(Stop), stopping(*place, stop):
+            run(experiment, tmp_path / f"{stop}")
+        run(experiment, tmp_path / f"{stop}")
+        assert found(f"{stop}") == expected
 
 
 def stored(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:

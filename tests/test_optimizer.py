@@ -173,6 +173,7 @@ def test_a_bare_optimizer_takes_the_steps_of_pytorch(name: str) -> None:
     ours, theirs = ([t.clone().requires_grad_() for t in start] for _ in range(2))
     own = make_optimizer(ours, recipe)
     (kind,) = type(own).__bases__
+    assert "plain" in type(own).step.__qualname__  # PyTorch has laid nothing around it
     options = {"momentum": recipe.momentum} if name == "sgd" else {}
     usual = kind(theirs, lr=0.1, weight_decay=0.01, fused=True, **options)
     for rate in (0.1, 0.05, 0.02):

@@ -6,11 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recursive_lth import seeds
-from recursive_lth.config import Data
+from recursive_lth.config import Data, Training
 from recursive_lth.errors import InputError
+from recursive_lth.training.batches import Batches
 from recursive_lth.training.datasets import Dataset
 from recursive_lth.training.samples import Samples, Split
-from recursive_lth.training.split import split
+from recursive_lth.training.split import placed, split
 
 CPU = torch.device("cpu")
 
@@ -143,3 +144,38 @@ def test_the_data_set_is_left_alone() -> None:
     cut = split(data, Data(), 0, CPU)
     cut.train.images.zero_()
     assert data.train_images.flatten().tolist() == list(range(50))
+
+
+def test_splits_of_many_seeds_share_their_images() -> None:
+    """One pool for all; what is taken of a part, and of what was taken, is what its images say."""
+    data = tagged(50, 10)
+    shared = placed(data, Data(), CPU)
+    cuts = [split(data, Data(), seed, CPU, shared=shared) for seed in (0, 1)]
+    pools = {part.pool.data_ptr() for cut in cuts for part in (cut.train, cut.validation)}
+    assert pools == {shared.train_images.data_ptr()}
+    assert tags(cuts[0].train) != tags(cuts[1].train)
+    train = cuts[0].train
+    assert tags(train) == tags(split(data, Data(), 0, CPU).train)
+    places = torch.tensor([4, 0, 7])
+    some = train.at(places)
+    assert tags(some) == [tags(train)[place] for place in places]
+    assert tags(some.at(torch.tensor([2, 1]))) == [tags(train)[7], tags(train)[0]]
+    assert tags(train.first(3)) == tags(train)[:3]
+    assert tags(train.first(99)) == tags(train)
+    assert tags(cuts[0].test.first(2)) == tags(cuts[0].test)[:2]
+
+
+def test_batches_of_rows_are_batches_of_their_images() -> None:
+    """Drawn from the pool or from copies, plain, turned or laid where they are wanted."""
+    train = split(tagged(50, 10), Data(), 0, CPU).train
+    copied = Samples(train.images, train.labels)
+    for recipe in (Training(), Training(flip=True)):
+        ours, theirs = (Batches(samples, torch.zeros(1), recipe) for samples in (train, copied))
+        for into in (None, torch.empty(7, 1)):
+            pairs = zip(
+                ours.stream(7, 3, 2, 14, into=into), theirs.stream(7, 3, 2, 14), strict=True
+            )
+            for (images, labels, _), (others, same, _) in pairs:
+                assert torch.equal(images.flatten(), others.flatten())
+                assert torch.equal(labels, same)
+                assert images.flatten().long().tolist() == labels.tolist()

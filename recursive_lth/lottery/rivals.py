@@ -8,7 +8,7 @@ from recursive_lth.architecture.cost import Cost, training_cost
 from recursive_lth.config import TicketExperiment, Training
 from recursive_lth.lottery.levels import Level, drawing
 from recursive_lth.lottery.restart import whole_training
-from recursive_lth.lottery.trial import Line, Trial, describe, run_trial, stage_of
+from recursive_lth.lottery.trial import Line, Trial, describe, run_trial
 from recursive_lth.pruning.controls import FRESH, control, steps_at_equal_cost
 from recursive_lth.pruning.rewind import rewind
 from recursive_lth.running.fit import EndsAt
@@ -72,12 +72,12 @@ def transfers(
         yield _fit_in(trial.ticket, rival, steps)
 
 
-def run_rival(bench: Bench[TicketExperiment], trial: Trial, dense: Cost) -> tuple[Line, str]:
-    """The line of a control or a transfer, and its stage, which can go once the line is kept."""
+def run_rival(bench: Bench[TicketExperiment], trial: Trial, dense: Cost) -> Line:
+    """The line of a control or a transfer, which is all we keep of it."""
     end = trial.ends_at
     fitted = run_trial(bench, trial, EndsAt(end) if end else None)
     line = describe(bench, trial, fitted, dense, spent_before=0)
-    return line | {"digest": ""}, stage_of(bench, trial)
+    return line | {"digest": ""}
 
 
 def _control(bench: Bench[TicketExperiment], level: Level, name: str) -> Ticket:

@@ -113,11 +113,9 @@ class _Work:
                     old = [line for line in self.known.values() if line["replicate"] == replicate]
                     self.found += old
                     yield from old
-            for line, needless in self._replicates(todo):
+            for line in self._replicates(todo):
                 self.found.append(line)
                 self.folder.write_lines([*self.found, *self._ahead()])
-                if needless:
-                    self.stages.forget(needless)
                 yield line
             self.found.sort(key=self._rank)
             self.folder.write_lines([*self.found, *self._ahead()])
@@ -145,11 +143,8 @@ class _Work:
         place = [TICKET, *controls, *moved].index(line["variant"])
         return line["replicate"], list(self.arms).index(line["arm"]), line["level"], place
 
-    def _replicates(self, some: Sequence[int]) -> Iterator[tuple[Line, str]]:
-        """The lines of replicates, arms, and their controls, trained together where they can be.
-
-        Each with the name of the stage that nobody needs once it is kept.
-        """
+    def _replicates(self, some: Sequence[int]) -> Iterator[Line]:
+        """The lines of replicates, arms, and their controls, trained together where they can be."""
         chorus, found = Chorus(self.crew), list[list[Line | Voice]]()
         for replicate in some:
             for number, (name, arm) in enumerate(self.arms.items()):
@@ -240,12 +235,12 @@ def _beginning(arm: TicketExperiment) -> Any:
     return arm.data, arm.start, arm.training, arm.tickets.look_every, arm.pruning.basis
 
 
-def _there(found: Sequence[list[Line | Voice]]) -> Iterator[tuple[Line, str]]:
+def _there(found: Sequence[list[Line | Voice]]) -> Iterator[Line]:
     """The lines that are there by now, of each arm in its order; they are taken away."""
     for items in found:
         while items and (isinstance(items[0], dict) or items[0].is_done):
             item = items.pop(0)
-            yield (item, "") if isinstance(item, dict) else item.result
+            yield item if isinstance(item, dict) else item.result
 
 
 def _key(line: Mapping[str, Any]) -> tuple[Any, ...]:

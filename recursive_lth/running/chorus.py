@@ -22,7 +22,7 @@ from recursive_lth.ticket.ticket import Ticket
 class Voice:
     """A function that runs beside others; `result` is there once it `is_done`.
 
-    One that `is_aside` trains once, and no other waits for it.
+    One that `is_aside` trains once, and nothing follows from it.
     """
 
     def __init__(self, function: Callable[[], Any], *, is_aside: bool = False) -> None:
@@ -84,17 +84,14 @@ class Chorus:
                     self._ready.extend((voice, fitted) for voice in self._waiting.pop(name))
 
     def _sing(self) -> list[Wanted]:
-        """Let all go on that can; what they want that nobody waits for yet."""
+        """Let all go on that can; what they want."""
         freed: list[Wanted] = []
         while self._ready:
             voice, fitted = self._ready.popleft()
             wanted = voice.go_on(fitted)
-            if wanted is None:
-                continue
-            waiting = self._waiting.setdefault(wanted.job.name, [])
-            if not waiting:
+            if wanted is not None:
                 freed.append(replace(wanted, is_aside=voice.is_aside))
-            waiting.append(voice)
+                self._waiting.setdefault(wanted.job.name, []).append(voice)
         return freed
 
 

@@ -19,7 +19,8 @@ class _Course:
     def __init__(self, wanted: Wanted, index: int) -> None:
         bench, ticket, job = wanted.bench, wanted.ticket, wanted.job
         self.wanted, self.index = wanted, index
-        self.inside = Inside(bench, ticket, job, lens_of(ticket, bench.batches.images.device))
+        lens = lens_of(ticket, bench.batches.images.device)
+        self.inside = Inside(bench, ticket, job, lens, is_alone=False)
         self.marks = marks_of(bench, job)
         self.stops = {*self.marks, *job.keep_at, job.steps}
         self.is_finite, self.is_done = True, False

@@ -21,11 +21,17 @@ SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
 
 class Inside:
-    """What a training has gathered so far; picks up from its checkpoint where there is one."""
+    """What a training has gathered so far; picks up from its checkpoint where there is one.
 
-    def __init__(self, bench: Bench[Any], ticket: Ticket, job: Job, lens: Lens) -> None:
+    In company there is none.
+    """
+
+    def __init__(
+        self, bench: Bench[Any], ticket: Ticket, job: Job, lens: Lens, *, is_alone: bool = True
+    ) -> None:
         self.bench, self.ticket, self.job, self.lens = bench, ticket, job, lens
-        saved = bench.stages.load_checkpoint(job.name) or Checkpoint(job.start, [], {})
+        found = bench.stages.load_checkpoint(job.name) if is_alone else None
+        saved = found or Checkpoint(job.start, [], {})
         groups, device = dict(saved.groups), bench.batches.images.device
         self.step, self.rows = saved.step, list(saved.rows)
         self.weights = groups.pop("weights", dict(ticket.weights))

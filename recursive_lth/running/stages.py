@@ -47,7 +47,7 @@ class Stages:
     def recall(self, name: str) -> tuple[Ticket, dict[str, Any]] | None:
         """Ticket and record of a finished stage; None where it is not there, or is damaged.
 
-        What is damaged here is computed again, to the same bits.
+        What is damaged here is computed again; what was in company then is so to rounding.
         """
         record = self.folder / f"{name}.json"
         try:
@@ -89,11 +89,6 @@ class Stages:
             listed.unlink()
         for path in self.folder.glob("*.waits"):
             path.unlink()
-
-    def forget(self, name: str) -> None:
-        """Drop one stage: what it found stands elsewhere by now."""
-        for path in self.folder.glob(f"{name}.*"):
-            path.unlink(missing_ok=True)
 
     def companies(self) -> list[list[str]]:
         """Which trainings go together, by their names, as `add_companies` has put it down."""

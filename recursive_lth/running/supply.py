@@ -67,7 +67,8 @@ class Supply:
         return self._batches[key]
 
     def forget(self) -> None:
-        """Free splits and batches."""
+        """Free splits and batches, and what they share."""
+        self._placed.clear()
         self._splits.clear()
         self._batches.clear()
 

@@ -8,11 +8,11 @@ that a run that goes on finds the same ones, and stored all or nothing.
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 
 from recursive_lth.errors import InputError
 from recursive_lth.running.crew import Crew, Here
 from recursive_lth.running.fit import Fitted
-from recursive_lth.running.job import Job
 from recursive_lth.running.train import recall, store
 from recursive_lth.running.wanted import Company, Wanted, companies, company_of
 
@@ -30,8 +30,9 @@ class Trainings:
     def __init__(self, crew: Crew | None = None) -> None:
         self._crew = crew or Here()
         self._running = 0
-        self._leads = set[str]()  # jobs under way that others follow from
-        self._held: list[Wanted] = []  # of the next wave
+        self._asked = set[str]()  # jobs under way
+        self._leads = set[str]()  # those of them that others follow from
+        self._held: dict[str, Wanted] = {}  # of the next wave; only while there are leads
         self._doubtful: deque[Company] = deque()  # wait until nothing else runs
         self._by_itself: Company | None = None  # nothing else has run beside it
 
@@ -41,14 +42,21 @@ class Trainings:
     def want(self, freed: Sequence[Wanted]) -> None:
         """Ask for what a wave, or the part of it that is done, has set free.
 
-        What is wanted twice is trained once. Call it each time that something is done.
+        What is wanted twice is trained once, in the place of the first in order: who asked first
+        is a matter of time. Call it each time that something is done.
         """
-        known, new = _put_down(freed)
-        self._ask(known)
-        self._held += new
+        for each in freed:
+            name = each.job.name
+            if name not in self._asked:
+                self._held[name] = _merged(each, self._held.get(name, each))
+            elif not each.is_aside:
+                self._leads.add(name)
+        self._ask(self._recorded())
         if self._held and not self._leads:
-            self._ask(_formed(self._held))
-            self._held = []
+            new = companies(sorted(self._held.values(), key=_standing))
+            new[0].members[0].bench.stages.add_companies([_names(company) for company in new])
+            self._held = {}
+            self._ask(new)
 
     def next(self) -> dict[str, Fitted]:
         """What the first company that is done has come to, by its jobs' names; it is stored."""
@@ -67,18 +75,30 @@ class Trainings:
             elif len(company.members) == 1:
                 return self._keep(company, [_given_up(company.members[0], found)])
             else:
-                for one in company.members:
-                    one.bench.stages.suspect(one.job.name)
-                self._doubtful.extendleft(reversed(_split(company)))
+                self._split(company)
+
+    def _recorded(self) -> list[Company]:
+        """Companies of what is held as an earlier process has formed them; it is held no longer."""
+        told = next(iter(self._held.values())).bench.stages.companies() if self._held else []
+        found = [[self._held.pop(name) for name in names if name in self._held] for names in told]
+        return [company_of(members) for members in found if members]
 
     def _ask(self, some: Sequence[Company]) -> None:
         """Those first that others follow from, and of these the most work."""
         for company in sorted(some, key=lambda c: (c.members[0].is_aside, -c.work)):
+            self._asked.update(_names(company))
             self._leads |= {one.job.name for one in company.members if not one.is_aside}
             if _is_suspect(company):
-                self._doubtful.extend(_split(company))
+                self._split(company)
             else:
                 self._begin(company)
+
+    def _split(self, company: Company) -> None:
+        """Have each member tried by itself, in this process and in any that goes on."""
+        for one in company.members:
+            if one.bench.stages.ended(one.job.name) is None:
+                one.bench.stages.suspect(one.job.name)
+            self._doubtful.append(Company((one,), one.plan(is_alone=True)))
 
     def _begin(self, company: Company) -> None:
         self._by_itself = None if self._running else company
@@ -91,7 +111,8 @@ class Trainings:
         for one, fitted in zip(company.members, fits, strict=True):
             store(one.bench, one.job, fitted, is_alone=is_alone)
         company.members[0].bench.stages.confirm()
-        found = {o.job.name: fitted for o, fitted in zip(company.members, fits, strict=True)}
+        found = dict(zip(_names(company), fits, strict=True))
+        self._asked -= found.keys()
         self._leads -= found.keys()
         return found
 
@@ -101,45 +122,35 @@ def train_all(wanted: Sequence[Wanted]) -> list[Fitted]:
 
     All wanted are of one run.
     """
-    found = {each.job.name: recall(each.bench, each.job) for each in wanted}
-    missing = [each for each in wanted if found[each.job.name] is None]
+    recalled = {each.job.name: recall(each.bench, each.job) for each in wanted}
+    found = {name: fitted for name, fitted in recalled.items() if fitted}
+    missing = [each for each in wanted if each.job.name not in found]
     if missing:
         trainings = Trainings(missing[0].bench.crew)
         trainings.want(missing)
         while trainings:
             found |= trainings.next()
-    return [fitted for each in wanted if (fitted := found[each.job.name])]
+    return [found[each.job.name] for each in wanted]
 
 
-def _put_down(wanted: Sequence[Wanted]) -> tuple[list[Company], list[Wanted]]:
-    """Companies that an earlier process has formed, and what is in none."""
-    left = {each.job.name: each for each in wanted}
-    told = wanted[0].bench.stages.companies() if wanted else []
-    known = [[left.pop(name) for name in names if name in left] for names in told]
-    return [company_of(members) for members in known if members], list(left.values())
+def _merged(one: Wanted, other: Wanted) -> Wanted:
+    """What two ask for alike."""
+    first = min(one, other, key=_standing)
+    return replace(first, is_aside=one.is_aside and other.is_aside)
 
 
-def _formed(wanted: Sequence[Wanted]) -> list[Company]:
-    """New companies, put down before they begin."""
-    found = companies(sorted(wanted, key=lambda each: _standing(each.job)))
-    names = [[one.job.name for one in company.members] for company in found]
-    wanted[0].bench.stages.add_companies(names)
-    return found
+def _names(company: Company) -> list[str]:
+    return [one.job.name for one in company.members]
 
 
-def _standing(job: Job) -> tuple[str, ...]:
+def _standing(wanted: Wanted) -> tuple[str, ...]:
     """Where a training stands in its run, for an order that no resume changes."""
-    return *(f"{value:>9}" for value in job.place.values()), job.name
+    return *(f"{value:>9}" for value in wanted.job.place.values()), wanted.job.name
 
 
 def _is_suspect(company: Company) -> bool:
     """True iff it has ended its workers, by itself, in this run."""
     return any(one.bench.stages.ended(one.job.name) is not None for one in company.members)
-
-
-def _split(company: Company) -> list[Company]:
-    """Each member as a company of its own."""
-    return [Company((one,), one.plan(is_alone=True)) for one in company.members]
 
 
 def _ended_alone(company: Company) -> int | None:

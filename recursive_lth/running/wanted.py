@@ -17,7 +17,8 @@ MOST_WORK = 17_000_000  # multiply-adds of a member's batch: above, products fil
 MOST_BY_ONEDNN = 40_000_000  # where it does a product for each member
 MOST_MEMBERS = 8  # more gain little, and fewer companies than workers would leave some idle
 MOST_ASIDE = 12  # of those that nothing follows from: nobody waits for them
-LEAST_APART = 4  # dense ones that are parted though they could go together
+LEAST_APART = 4  # dense ones with much work each that are parted though they could go together
+MUCH_WORK = 4_000_000  # multiply-adds of a batch from which company gains less than another worker
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,8 @@ def companies(wanted: Sequence[Wanted]) -> list[Company]:
     has_asides = any(each.is_aside for each in wanted)
     found = []
     for members in groups.values():
-        is_dense = not (plans and plans[members[0].job.name].sparse)
-        parts = _parts(members, is_spread=is_dense and not has_asides)
+        is_spread = bool(plans) and not has_asides and _are_heavy(members, plans)
+        parts = _parts(members, is_spread=is_spread)
         found += [Company(tuple(part), _plan(part, plans)) for part in parts]
     return found
 
@@ -119,27 +120,33 @@ def _kind(wanted: Wanted, plan: Plan) -> tuple[Any, ...] | None:
     One whose weights are read through a lens or tallied does, and one with so much work that
     company would slow it down.
     """
-    bench, ticket, job = wanted.bench, wanted.ticket, wanted.job
-    work = _computed(ticket, plan) * min(job.recipe.batch_size, len(bench.batches))
-    is_heavy = work > (MOST_BY_ONEDNN if plan.onednn else MOST_WORK)
+    ticket, job = wanted.ticket, wanted.job
+    is_heavy = _computed(wanted, plan) > (MOST_BY_ONEDNN if plan.onednn else MOST_WORK)
     if is_heavy or job.lens or job.tallies or not ticket.is_plain:
         return None
     return wanted.member.company
 
 
-def _computed(ticket: Ticket, plan: Plan) -> int:
-    """Multiply-adds of a sample: a layer that is not sparse is computed zeros and all."""
-    names = (f"{name}.weight" for name in plan.sparse)
+def _computed(wanted: Wanted, plan: Plan) -> int:
+    """Multiply-adds of a batch: a layer that is not sparse is computed zeros and all."""
+    ticket, names = wanted.ticket, (f"{name}.weight" for name in plan.sparse)
     remaining = {name: int(ticket.masks[name].count_nonzero()) for name in names}
-    return cost(ticket.architecture, remaining).remaining_multiply_adds
+    batch_size = min(wanted.job.recipe.batch_size, len(wanted.bench.batches))
+    return cost(ticket.architecture, remaining).remaining_multiply_adds * batch_size
+
+
+def _are_heavy(members: Sequence[Wanted], plans: Mapping[str, Plan]) -> bool:
+    """True iff each is dense and has much work."""
+    ours = [(each, plans[each.job.name]) for each in members]
+    return all(not plan.sparse and _computed(each, plan) >= MUCH_WORK for each, plan in ours)
 
 
 def _parts(members: Sequence[Wanted], *, is_spread: bool) -> list[Sequence[Wanted]]:
     """Few parts, in order, whose sizes differ by at most one.
 
     As few as may be, but of several an even number: two workers shall have as much to do as each
-    other, and who is there must not matter. They are several where they are to be spread, for want
-    of anything else to do: dense ones gain less by company than by a second worker.
+    other, and who is there must not matter. They are several where they are to be spread, for
+    there is nothing else to do meanwhile.
     """
     most = MOST_ASIDE if members[0].is_aside else MOST_MEMBERS
     count = -(-len(members) // most)

@@ -184,6 +184,7 @@ class _Dask:
         """What must stay is done first; then take what comes back."""
         from distributed import wait
 
+        self._hand_out()
         if self._staying:
             company = self._staying.popleft()
             return company, fit_here(company)
@@ -195,7 +196,9 @@ class _Dask:
             except TimeoutError:
                 self._tell(next(iter(self._away.values())))
                 continue
-            future = next(future for future in self._away if future.done())
+            future = next((future for future in self._away if future.done()), None)
+            if future is None:  # what it had found was lost with its worker
+                continue
             company = self._away.pop(future)
             self._ahead.pop(future.key, None)
             self._hand_out()
@@ -206,21 +209,26 @@ class _Dask:
         self._client.cancel(list(self._away), force=True)
 
     def _hand_out(self) -> None:
-        """One errand for each thread of a worker, so that whoever is free first takes the next."""
+        """One errand for each thread of a worker, so that whoever is free first takes the next.
+
+        All of them where this process is about to be busy itself.
+        """
         if not self._waiting:
             return
         threads = max(1, sum(self._client.nthreads().values()))
-        while self._waiting and len(self._away) < threads:
+        while self._waiting and (self._staying or len(self._away) < threads):
             company = self._waiting.popleft()
             self._away[self._client.submit(_travel, errand_of(company), pure=False)] = company
 
     def _tell(self, company: Company) -> None:
         """Tell the run's watcher what the workers have told."""
         changes: dict[str, Any] = {}
+        away = {future.key for future in self._away}
         while self._news:
             name, epochs, what = self._news.popleft()
-            self._ahead[name] = epochs
-            changes |= what
+            if name in away:
+                self._ahead[name] = epochs
+                changes |= what
         if changes:
             company.members[0].bench.meter.tell(ahead=sum(self._ahead.values()), **changes)
 

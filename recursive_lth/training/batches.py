@@ -32,26 +32,27 @@ class Batches:
         self.images, self.rows = samples.pool, samples.rows
         if not self.is_augmented:
             return
-        self.images, self.rows = samples.images, None
-        if samples.images.dim() != 4:
+        if samples.pool.dim() != 4:
             raise InputError(
                 "training.shift, crop and flip need images, these are flat features: set "
                 "training.shift=0, training.crop=0 and training.flip=false"
             )
-        height, width = samples.images.shape[2:]
+        height, width = samples.pool.shape[2:]
         if self.reach >= min(height, width):
             raise InputError(
                 f"training.shift and crop must be below the image's size {height} x {width}, "
                 f"got {self.reach}"
             )
-        padded = self.images
+        padded = self.images if self.rows is None else self.images.index_select(0, self.rows)
+        self.rows = None
         if recipe.crop:
             padded = F.pad(padded, (self.reach,) * 4, mode="reflect")
         elif recipe.shift:
             rows, columns = height + 2 * self.reach, width + 2 * self.reach
-            padded = black.view(1, -1, 1, 1).repeat(len(samples), 1, rows, columns)
+            rim = black.view(1, -1, 1, 1).repeat(len(samples), 1, rows, columns)
             inner = slice(self.reach, -self.reach)
-            padded[:, :, inner, inner] = self.images
+            rim[:, :, inner, inner] = padded
+            padded = rim
         self.windows = padded.unfold(2, height, 1).unfold(3, width, 1)
 
     @property

@@ -7,6 +7,7 @@ does large dense products is measured once, by one of common size.
 """
 
 import math
+import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -234,7 +235,7 @@ def in_turns(
     Of a single thread on a CPU what it was given counts: others may be at work beside it.
     """
     is_lone = device.type == "cpu" and torch.get_num_threads() == 1
-    now = thread_time if is_lone else perf_counter
+    now = thread_time if is_lone and os.name == "posix" else perf_counter  # elsewhere it is coarse
     times: tuple[list[float], list[float]] = ([], [])
     for turn in range(TURNS + 1):
         for run, seconds in zip((usual, other), times, strict=True):
