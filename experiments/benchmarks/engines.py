@@ -199,6 +199,7 @@ def figure_of(rows: Sequence[Any]) -> str:
             axes.plot(half, [y, y], color=colour, linewidth=1.6)
             axes.text(max(half) + 0.15, y, f"{row['ratio']:.1f}", va="center", size=10)
         axes.axvline(1, color=LIGHT["ink"], linewidth=0.8)
+        axes.margins(x=0.08)  # room for the longest bar's number
         axes.set_yticks(range(len(shown)), [row["what"] for row in shown])
         axes.grid(visible=False, axis="y")
         axes.grid(visible=True, axis="x")

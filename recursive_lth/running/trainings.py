@@ -98,7 +98,7 @@ class Trainings:
         for one in company.members:
             if one.bench.stages.ended(one.job.name) is None:
                 one.bench.stages.suspect(one.job.name)
-            self._doubtful.append(Company((one,), one.plan(is_alone=True)))
+            self._doubtful.append(company_of([one]))
 
     def _begin(self, company: Company) -> None:
         self._by_itself = None if self._running else company

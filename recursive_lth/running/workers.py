@@ -189,12 +189,12 @@ class _Dask:
             company = self._staying.popleft()
             return company, fit_here(company)
         while True:
-            self._hand_out()
             try:
                 with self._client.as_current():
                     wait(list(self._away), timeout=SECONDS_BETWEEN, return_when="FIRST_COMPLETED")
             except TimeoutError:
                 self._tell(next(iter(self._away.values())))
+                self._hand_out()  # workers may have joined
                 continue
             future = next((future for future in self._away if future.done()), None)
             if future is None:  # what it had found was lost with its worker

@@ -44,7 +44,7 @@ class Batches:
                 f"got {self.reach}"
             )
         padded = self.images if self.rows is None else self.images.index_select(0, self.rows)
-        self.rows = None
+        self.rows = None  # a copy that `samples` does not keep, as it would its `images`
         if recipe.crop:
             padded = F.pad(padded, (self.reach,) * 4, mode="reflect")
         elif recipe.shift:

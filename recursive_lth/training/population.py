@@ -50,7 +50,7 @@ class Population:
     cover: Mapping[str, Tensor]  # of dense weights, as they are packed: what may be other than 0
     streams: Tensor  # which images each member sees, (members,)
     images: frozenset[str]  # where they are, as they come
-    relus: Mapping[str, str]  # of the layers that nothing else reads
+    rectified: frozenset[str]  # sparse layers with which the ReLU is done that alone reads them
 
     def pack(self, members: Sequence[Mapping[str, Tensor]]) -> Weights:
         """One tensor for all members: (members, ...) padded by 0, or values block after block.
@@ -118,8 +118,8 @@ class Population:
             if layer.operation == "linear":
                 values[name] = self._linear(name, joined, read[0])
                 continue
-            if layer.inputs[0] in self.relus and f"{layer.inputs[0]}.weight" in self.patterns:
-                values[name] = read[0]  # rectified there
+            if layer.inputs[0] in self.rectified:
+                values[name] = read[0]
                 continue
             read = [
                 value.index_select(0, self.streams) if source in self.images else value
@@ -136,7 +136,7 @@ class Population:
         weight, bias, count = f"{name}.weight", joined.get(f"{name}.bias"), len(self.engines)
         samples, flat = x.shape[2], None if bias is None else bias.flatten()
         if weight in self.patterns:
-            pattern, is_rectified = self.patterns[weight], name in self.relus
+            pattern, is_rectified = self.patterns[weight], name in self.rectified
             out = sparse_product(
                 x.flatten(0, 1), joined[weight], flat, pattern, is_rectified=is_rectified
             )
@@ -185,8 +185,8 @@ def join(
             cover |= dict(zip(_keys(weight, len(parts)), _padded(parts), strict=True))
         else:
             cover[weight] = torch.stack(_padded(parts))
-    relus = rectified(architectures[0])
-    return Population(tuple(architectures), patterns, engines, apart, cover, streams, images, relus)
+    done = frozenset(n for n in rectified(architectures[0]) if f"{n}.weight" in patterns)
+    return Population(tuple(architectures), patterns, engines, apart, cover, streams, images, done)
 
 
 def _images(architecture: Architecture) -> frozenset[str]:
