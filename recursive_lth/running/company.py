@@ -8,6 +8,7 @@ import torch
 from recursive_lth.running.fit import Fitted, announce, finish, marks_of
 from recursive_lth.running.inside import Inside
 from recursive_lth.running.wanted import Wanted
+from recursive_lth.training import device as devices
 from recursive_lth.training.engine import Plan
 from recursive_lth.training.lens import lens_of
 from recursive_lth.training.together import Round, training_together
@@ -37,6 +38,7 @@ class _Course:
         self.is_done = is_last or is_stopped or not self.is_finite
 
 
+@devices.flushed()
 def fit_company(wanted: Sequence[Wanted], plan: Plan) -> list[Fitted]:
     """Train a population to the end of its last member."""
     courses = [_Course(each, index) for index, each in enumerate(wanted)]

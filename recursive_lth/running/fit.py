@@ -12,6 +12,7 @@ from recursive_lth.running.engines import plan_of
 from recursive_lth.running.inside import Inside
 from recursive_lth.running.job import Bench, Job, Kept, Row
 from recursive_lth.ticket.ticket import Ticket
+from recursive_lth.training import device as devices
 from recursive_lth.training.engine import Plan, planned_engine
 from recursive_lth.training.lens import lens_of
 from recursive_lth.training.loop import Step, training
@@ -54,6 +55,7 @@ def marks_of(bench: Bench[Any], job: Job) -> set[int]:
     return {*(job.marks or range(per_epoch, job.steps, per_epoch)), job.steps}
 
 
+@devices.flushed()
 def fit(
     bench: Bench[Any],
     ticket: Ticket,
