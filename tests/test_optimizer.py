@@ -1,6 +1,8 @@
 """Optimizers by name, their moments as named tensors, and the learning rate over the steps."""
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -184,3 +186,35 @@ def test_a_bare_optimizer_takes_the_steps_of_pytorch(name: str) -> None:
             optimizer.step()
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
     assert not torch.equal(ours[0], start[0])
+
+
+def test_no_training_imports_the_compiler() -> None:
+    """PyTorch's own optimizers do, the first of them, for a second; nothing here compiles."""
+    told = """
+import sys, torch
+from recursive_lth.architecture.zoo import mlp
+from recursive_lth.config import Training
+from recursive_lth.growth.fresh import fresh
+from recursive_lth.training.batches import Batches
+from recursive_lth.training.engine import DENSE, Plan, planned_engine
+from recursive_lth.training.loop import training
+from recursive_lth.training.optimizer import OPTIMIZERS
+from recursive_lth.training.samples import Samples
+
+network = mlp((4,), 3, (5,))
+weights = fresh(network, torch.Generator(), "kaiming_normal")
+masks = {name: weights[name] > 0 for name in network.prunable}
+samples = Samples(torch.rand(64, 4), torch.arange(64) % 3)
+for name in OPTIMIZERS:
+    recipe = Training(optimizer=name, batch_size=16, clip_norm=1.0)
+    data = Batches(samples, torch.zeros(1), recipe)
+    for plan in (DENSE, Plan(("fc1",))):
+        engine = planned_engine(network, masks, plan, torch.device("cpu"))
+        for state in ({}, {"age": {name: torch.ones_like(weights[name]) for name in weights}}):
+            if plan is DENSE or not state:
+                assert len(list(training(network, weights, masks, data, recipe, steps=3, seed=0,
+                                         engine=engine, state=state))) == 3
+print("torch._dynamo" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", told], check=True, capture_output=True, text=True)
+    assert done.stdout == "False\n"

@@ -5,6 +5,7 @@ that the state may hold factors of each entry (`ticket/moments.py` says which, a
 PyTorch's fused optimizers do the work wherever no entry differs.
 """
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -26,6 +27,8 @@ class PerEntry(Optimizer):
 
     A tensor without `age` is of the age of its `step`; without a factor its factor is 1.
     """
+
+    add_param_group = inspect.unwrap(Optimizer.add_param_group)  # the compiler stays unimported
 
     def __init__(self, parameters: list[Tensor], recipe: Training) -> None:
         self._recipe = recipe
