@@ -15,7 +15,15 @@ from torch import Tensor
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.module import module
 from recursive_lth.architecture.zoo import mlp
-from recursive_lth.training.evaluate import TEMPERATURES, best_temperature, evaluate, logits_of
+from recursive_lth.training import samples as samples_module
+from recursive_lth.training.engine import DENSE, Plan, planned_engine
+from recursive_lth.training.evaluate import (
+    TEMPERATURES,
+    best_temperature,
+    calibrated,
+    evaluate,
+    logits_of,
+)
 from recursive_lth.training.samples import Samples
 
 GRID = [math.exp(math.log(0.05) + i / 800 * math.log(20 / 0.05)) for i in range(801)]
@@ -131,3 +139,49 @@ def test_batches_of_evaluation_do_not_matter(kind: str, monkeypatch: pytest.Monk
     assert whole.shape == (11, ticket.architecture.classes)
     torch.testing.assert_close(parts, whole, rtol=1e-12, atol=1e-12)
     assert not parts.requires_grad
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0, 1e6, 1e12])
+def test_no_loss_is_below_0(scale: float) -> None:
+    """Nor more than it is, however sure and right the network."""
+    logits = scale * torch.eye(5, dtype=torch.float64)[torch.arange(20) % 5]
+    loss, least, _ = calibrated(logits, torch.arange(20) % 5)
+    assert 0 <= least <= loss
+    assert loss == pytest.approx(math.log1p(4 * math.exp(-scale)), abs=1e-15)
+
+
+PLANS: dict[str, list[tuple[Plan, bool]]] = {  # and whether the image's first readers are sparse
+    "mlp": [
+        (DENSE, False),
+        (Plan(("fc1",)), True),
+        (Plan(("fc2",)), False),
+        (Plan(("fc2",), ("fc1",)), False),
+        (Plan(("fc1",), ("fc2",)), True),
+    ],
+    "convnet": [(Plan(("conv1",)), False), (Plan(("output",)), False)],
+}
+
+
+@pytest.mark.parametrize("kind", PLANS)
+def test_a_sparse_engine_is_shown_the_images_as_it_reads_them(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Turned once for all looks where all that reads them is sparse; to the same end."""
+    monkeypatch.setattr(samples_module, "BATCH", 5)
+    ticket = lived_in(NETWORKS[kind], 1)
+    architecture = ticket.architecture
+    weights = {name: tensor.double() for name, tensor in ticket.weights.items()}
+    pool, rows = random_batch(architecture, 20, 3), torch.arange(19, 7, -1)
+    images, samples = pool[rows], Samples(pool, rows % architecture.classes, rows)
+    for one in (samples, Samples(images, samples.labels)):
+        assert [len(batch) for batch in one.turned] == [5, 5, 2]
+        assert torch.equal(torch.cat(one.turned), images)
+        assert all(batch.flatten(1).t().is_contiguous() for batch in one.turned)
+    dense = evaluate(architecture, weights, samples)
+    for plan, is_turned in PLANS[kind]:
+        engine = planned_engine(architecture, ticket.masks, plan, torch.device("cpu"))
+        assert engine.is_turned == is_turned
+        found = evaluate(architecture, engine.pack(weights), samples, engine)
+        assert found.loss == pytest.approx(dense.loss, rel=1e-9)
+        assert found.calibrated_loss == pytest.approx(dense.calibrated_loss, rel=1e-9)
+        assert found.accuracy == dense.accuracy

@@ -64,10 +64,10 @@ class Inside:
 
     def look(self, step: Step) -> bool:
         """A row for the validation data at this step; false where the training has diverged."""
-        read, forward = self.lens.read(step.live, None), step.engine.forward
+        read = self.lens.read(step.live, None)
         with self.bench.clock.inside("evaluation"):
             validation = self.bench.split.validation
-            found = evaluate(self.ticket.architecture, read, validation, forward)
+            found = evaluate(self.ticket.architecture, read, validation, step.engine)
         mean = float(self._total) / (step.number - self._since)
         per_epoch = self.bench.per_epoch(self.job.recipe)
         row = {**self.job.labels, **_row(step, per_epoch, mean, found)}
@@ -108,9 +108,7 @@ class Inside:
             sides["best"] = engine.pack({n: t.to(device) for n, t in self.best.items()})
         with self.bench.clock.inside("evaluation"):
             return {
-                side: accuracy(
-                    self.ticket.architecture, self.lens.read(live, None), test, engine.forward
-                )
+                side: accuracy(self.ticket.architecture, self.lens.read(live, None), test, engine)
                 for side, live in sides.items()
             }
 

@@ -114,8 +114,9 @@ class Ticket:
 
     def reading(self, device: torch.device | None = None) -> Read:
         """The function from live tensors of the ticket's names to what its forward sees."""
-        filling = {n: self.rewind[n].masked_fill(m, 0) for n, m in self.masks.items()}
-        return make_reading(self.basis, filling if self.is_filled else {}, self.masks, device)
+        filled = self.masks.items() if self.is_filled else ()
+        filling = {name: self.rewind[name].masked_fill(mask, 0) for name, mask in filled}
+        return make_reading(self.basis, filling, self.masks, device)
 
     def readable(self) -> Weights:
         """The weights that the network runs on."""

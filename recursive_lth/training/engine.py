@@ -15,7 +15,14 @@ from torch import Tensor
 
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.layer import Layer
-from recursive_lth.architecture.network import Forward, Run, Weights, network, network_with
+from recursive_lth.architecture.network import (
+    Forward,
+    Run,
+    Weights,
+    network,
+    network_with,
+    reads_input,
+)
 from recursive_lth.architecture.sparse import Pattern, sparse_linear
 from recursive_lth.ticket.moments import State
 from recursive_lth.training import onednn
@@ -41,11 +48,15 @@ DENSE = Plan()
 
 @dataclass(frozen=True)
 class Engine:
-    """A forward over packed tensors, and the patterns and shapes of those that are packed."""
+    """A forward over packed tensors, and the patterns and shapes of those that are packed.
+
+    Where it `is_turned` images that lie feature by feature need not be copied.
+    """
 
     forward: Forward
     patterns: Mapping[str, Pattern] = field(default_factory=dict)  # by name of the tensor
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    is_turned: bool = False
 
     def pack(self, tensors: Mapping[str, Tensor]) -> Weights:
         """The tensors with the packed ones as vectors of their remaining entries.
@@ -105,7 +116,10 @@ def planned_engine(
             kernels[name] = onednn.linear(name, is_turned=is_turned)
         elif is_turned and layer.operation == "linear":
             kernels[name] = _turned_linear(name)
-    return Engine(network_with(architecture, kernels), patterns, shapes)
+    first = [n for n in architecture.order[1:] if reads_input(architecture, n)]
+    reads = {(architecture.layers[n].operation, n in plan.sparse) for n in first}
+    is_direct = reads <= {("flatten", False), ("linear", True)}
+    return Engine(network_with(architecture, kernels), patterns, shapes, is_direct)
 
 
 def can_be_sparse(architecture: Architecture) -> tuple[str, ...]:

@@ -1,20 +1,19 @@
 """Accuracy, loss, and loss at the best temperature, on a whole part at once."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from recursive_lth.architecture.graph import Architecture
-from recursive_lth.architecture.network import Forward, memory_format, network
-from recursive_lth.training.samples import Samples
+from recursive_lth.architecture.network import memory_format, network
+from recursive_lth.training.engine import Engine
+from recursive_lth.training.samples import BATCH, Samples
 
-BATCH = 500
 TEMPERATURES = (0.05, 20.0)
 
 
@@ -36,44 +35,46 @@ def logits_of(
     architecture: Architecture,
     weights: Mapping[str, Tensor],
     images: Tensor,
-    forward: Forward | None = None,
+    engine: Engine | None = None,
 ) -> Tensor:
     """Logits (n, classes) in evaluation mode, computed in batches, on the images' device.
 
-    `forward` is that of the engine whose weights they are, if not the dense one.
+    `engine` is the one whose weights they are, if not the dense one.
     """
-    forward, layout = forward or network(architecture), memory_format(architecture)
-    here = {name: tensor.to(images.device) for name, tensor in weights.items()}
-    with torch.no_grad():
-        batches = (batch.contiguous(memory_format=layout) for batch in images.split(BATCH))
-        return torch.cat([forward(here, batch)[0] for batch in batches])
+    layout = memory_format(architecture)
+    batches = (batch.contiguous(memory_format=layout) for batch in images.split(BATCH))
+    return _logits(architecture, weights, batches, images.device, engine)
 
 
 def evaluate(
     architecture: Architecture,
     weights: Mapping[str, Tensor],
     samples: Samples,
-    forward: Forward | None = None,
+    engine: Engine | None = None,
 ) -> Evaluation:
-    """How well a network does on these samples."""
-    logits = logits_of(architecture, weights, samples.images, forward).double()
+    """How well a network does on these samples.
+
+    For an engine that `is_turned` they keep their images so for the next time.
+    """
+    if engine and engine.is_turned:
+        logits = _logits(architecture, weights, samples.turned, samples.device, engine)
+    else:
+        logits = logits_of(architecture, weights, samples.images, engine)
     if not bool(logits.isfinite().all()):
         return Evaluation(0.0, float("inf"), float("inf"), 1.0, len(samples))
-    accuracy = _share_right(logits, samples.labels)
-    loss = float(F.cross_entropy(logits, samples.labels))
-    temperature = best_temperature(logits, samples.labels)
-    calibrated = float(F.cross_entropy(logits / temperature, samples.labels))
-    return Evaluation(accuracy, loss, min(calibrated, loss), temperature, len(samples))
+    loss, least, temperature = calibrated(logits.double(), samples.labels)
+    right = _share_right(logits, samples.labels)
+    return Evaluation(right, loss, least, temperature, len(samples))
 
 
 def accuracy(
     architecture: Architecture,
     weights: Mapping[str, Tensor],
     samples: Samples,
-    forward: Forward | None = None,
+    engine: Engine | None = None,
 ) -> float:
     """The share of these samples that a network tells right; 0 where its logits are not finite."""
-    logits = logits_of(architecture, weights, samples.images, forward)
+    logits = logits_of(architecture, weights, samples.images, engine)
     if not bool(logits.isfinite().all()):
         return 0.0
     return _share_right(logits, samples.labels)
@@ -84,18 +85,38 @@ def _share_right(logits: Tensor, labels: Tensor) -> float:
 
 
 def best_temperature(logits: Tensor, labels: Tensor) -> float:
-    """The temperature of least cross-entropy (Guo et al. 2017, arXiv 1706.04599), within 0.05-20.
+    """The temperature of least cross-entropy within 0.05-20 (Guo et al. 2017, arXiv 1706.04599)."""
+    return calibrated(logits, labels)[2]
 
-    The loss is convex in 1 / temperature, so that a bounded scalar search of its logarithm finds
-    it. It lies class by class, where exponentials are four times as fast.
+
+def calibrated(logits: Tensor, labels: Tensor) -> tuple[float, float, float]:
+    """Mean cross-entropy in nats, the least over temperatures, and the temperature of that.
+
+    `logits` float64 (n, classes), `labels` (n,). The loss is convex in 1 / temperature, so that a
+    bounded scalar search of its logarithm finds it. Logits are those above the right one's, so that
+    no loss is below 0, and lie class by class, where exponentials are four times as fast.
     """
-    by_class, right = logits.t().contiguous(), logits.gather(1, labels[:, None]).mean()
+    above = (logits - logits.gather(1, labels[:, None])).t().contiguous()
     low, high = (math.log(temperature) for temperature in TEMPERATURES)
 
     def loss(coolness: float) -> float:
-        sharpness = math.exp(coolness)
-        return float((by_class * sharpness).logsumexp(0).mean() - right * sharpness)
+        return float((above * math.exp(coolness)).logsumexp(0).mean())
 
     found = minimize_scalar(loss, bounds=(-high, -low), method="bounded", options={"xatol": 1e-4})
-    coolness = float(np.asarray(found.x))
-    return math.exp(-coolness) if loss(coolness) <= loss(0.0) else 1.0
+    as_it_is, least = loss(0.0), float(np.asarray(found.fun))
+    if least > as_it_is:
+        return as_it_is, as_it_is, 1.0
+    return as_it_is, least, math.exp(-float(np.asarray(found.x)))
+
+
+def _logits(
+    architecture: Architecture,
+    weights: Mapping[str, Tensor],
+    batches: Iterable[Tensor],
+    device: torch.device,
+    engine: Engine | None,
+) -> Tensor:
+    forward = engine.forward if engine else network(architecture)
+    here = {name: tensor.to(device) for name, tensor in weights.items()}
+    with torch.no_grad():
+        return torch.cat([forward(here, batch)[0] for batch in batches])

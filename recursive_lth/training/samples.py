@@ -6,6 +6,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+BATCH = 500  # images that are evaluated together
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -26,6 +28,15 @@ class Samples:
     def images(self) -> Tensor:
         """The images of this part, in its order."""
         return self.pool if self.rows is None else self.pool.index_select(0, self.rows)
+
+    @cached_property
+    def turned(self) -> tuple[Tensor, ...]:
+        """The same in batches, in memory that lies feature by feature: as sparse layers read it."""
+        if self.rows is None:
+            batches = list(self.pool.split(BATCH))
+        else:
+            batches = [self.pool.index_select(0, rows) for rows in self.rows.split(BATCH)]
+        return tuple(batch.movedim(0, -1).contiguous().movedim(-1, 0) for batch in batches)
 
     @property
     def sample_shape(self) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.network import memory_format, network
-from recursive_lth.training.evaluate import BATCH
+from recursive_lth.training.samples import BATCH
 
 SPARED = 0.01  # of the sum of singular values: what the smallest may hold together
 

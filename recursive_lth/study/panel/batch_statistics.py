@@ -7,7 +7,7 @@ from torch import Tensor
 
 from recursive_lth.architecture.graph import STATISTICS, Architecture
 from recursive_lth.architecture.network import MOMENTUM, Weights, memory_format, network
-from recursive_lth.training.evaluate import BATCH
+from recursive_lth.training.samples import BATCH
 
 
 def reestimated(

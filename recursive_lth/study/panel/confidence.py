@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from recursive_lth.architecture.graph import Architecture
-from recursive_lth.training.evaluate import best_temperature, evaluate
+from recursive_lth.training.evaluate import best_temperature, calibrated, evaluate
 from recursive_lth.training.samples import Samples
 
 BINS = 15
@@ -37,9 +36,8 @@ def over_confidence(logits: Tensor, labels: Tensor) -> float | None:
     logits = logits.double()
     if not bool(logits.isfinite().all()):
         return None
-    temperature = best_temperature(logits, labels)
-    lost = F.cross_entropy(logits, labels) - F.cross_entropy(logits / temperature, labels)
-    return math.copysign(max(0.0, float(lost)), temperature - 1)
+    loss, least, temperature = calibrated(logits, labels)
+    return math.copysign(loss - least, temperature - 1)
 
 
 def temperature(logits: Tensor, labels: Tensor) -> float | None:

@@ -11,8 +11,7 @@ from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.network import Weights, memory_format, network
 from recursive_lth.errors import InputError
 from recursive_lth.study.panel.parts import learning
-from recursive_lth.training.evaluate import BATCH
-from recursive_lth.training.samples import Samples
+from recursive_lth.training.samples import BATCH, Samples
 
 
 @dataclass(frozen=True)
