@@ -1,25 +1,30 @@
 """Companies: who trains as one program, in parts that workers can share, the heaviest first."""
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import search_runs
+import torch
 from judged import first_ticket
 
 from recursive_lth.running import wanted as wanted_module
 from recursive_lth.running.crew import Found, fit_here
-from recursive_lth.running.job import Job, Source
+from recursive_lth.running.job import Job, Row, Source
 from recursive_lth.running.trainings import Trainings, train_all
 from recursive_lth.running.wanted import (
     LEAST_APART,
     MOST_ASIDE,
     MOST_MEMBERS,
+    MOST_UNEVEN,
     Company,
     Wanted,
     companies,
+    company_of,
 )
+from recursive_lth.training.loop import Step
 
 
 def wanted(tmp_path: Path, count: int, steps: int = 7) -> list[Wanted]:
@@ -46,13 +51,75 @@ def test_parts_are_few_even_in_number_and_alike(count: int, tmp_path: Path) -> N
 def test_heavy_ones_are_spread_where_there_is_nothing_else_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a second worker gains more than company; not beside asides, nor when too few."""
+    """Where a second worker gains more than company; not where asides fill in, nor when too few."""
     monkeypatch.setattr(wanted_module, "MUCH_WORK", 1)
     some = wanted(tmp_path, 9)
-    beside = [replace(one, is_aside=number > 4) for number, one in enumerate(some)]
-    for several, sizes in ((some, [4, 5]), (some[:5], [2, 3]), (some[:3], [3]), (beside, [5, 4])):
+    mixed = [replace(one, is_aside=number > 4) for number, one in enumerate(some)]
+    asides = [replace(one, is_aside=True) for one in some]
+    cases = (
+        (some, [5, 4]),
+        (some[:5], [3, 2]),
+        (some[:3], [3]),
+        (mixed, [5, 4]),
+        (asides, [5, 4]),
+    )
+    for several, sizes in cases:
         assert [len(company.members) for company in companies(several)] == sizes
     assert len(some[:4]) == LEAST_APART
+
+
+def beside(some: list[Wanted], wholes: tuple[int, ...], *, steps: int = 7) -> list[Wanted]:
+    """Those and, of other recipes, so many of each."""
+    kinds = [0] * (len(some) - sum(wholes))
+    kinds += [kind for kind, size in enumerate(wholes, start=1) for _ in range(size)]
+
+    def job(one: Wanted, kind: int) -> Job:
+        recipe = replace(one.job.recipe, label_smoothing=kind / 10)
+        return replace(one.job, recipe=recipe, steps=steps) if kind else one.job
+
+    pairs = zip(some, kinds, strict=True)
+    return [replace(one, job=job(one, kind)) for one, kind in pairs]
+
+
+@pytest.mark.parametrize("wholes", [(), (1,), (2,), (8,), (2, 3), (8, 1, 5)])
+@pytest.mark.parametrize("count", range(MOST_MEMBERS + 1, 2 * MOST_MEMBERS + 1))
+def test_two_workers_have_as_much_to_do(
+    count: int, wholes: tuple[int, ...], tmp_path: Path
+) -> None:
+    """No other cut in two leaves the busier less, a company taking its members' time and one more.
+
+    The twin tries every cut, and gives each part and whole to either worker.
+    """
+    found = companies(beside(wanted(tmp_path, count + sum(wholes)), wholes))
+    sizes = [len(company.members) for company in found]
+    assert sizes[2:] == list(wholes)
+    assert sum(sizes[:2]) == count
+    most = MOST_MEMBERS + MOST_UNEVEN
+    cuts = [[n, count - n, *wholes] for n in range(1, count) if max(n, count - n) <= most]
+    assert busier(sizes) == min(busier(cut) for cut in cuts)
+
+
+def test_a_half_is_larger_by_what_counts(tmp_path: Path) -> None:
+    """Eight others shift the cut as far as it may go; not so short ones, nor such as stay here."""
+    some = wanted(tmp_path, 23)
+    long = beside(some, (8,))
+    short = beside([replace(one, job=replace(one.job, steps=700)) for one in some], (8,))
+    staying = [
+        replace(one, bench=replace(one.bench, source=None)) if number >= 15 else one
+        for number, one in enumerate(long)
+    ]
+    for several, sizes in ((long, [10, 5, 8]), (short, [8, 7, 8]), (staying, [8, 7, 8])):
+        assert [len(company.members) for company in companies(several)] == sizes
+
+
+def busier(sizes: list[int]) -> int:
+    """What the worker with more to do has, where that is as little as can be."""
+    times = [size + 1 for size in sizes]
+    shares = [
+        sum(time for time, is_mine in zip(times, mine, strict=True) if is_mine)
+        for mine in product((False, True), repeat=len(times))
+    ]
+    return min(max(share, sum(times) - share) for share in shares)
 
 
 def test_the_most_work_is_handed_out_first(tmp_path: Path) -> None:
@@ -80,7 +147,7 @@ def test_asides_go_in_larger_companies_and_not_with_others(tmp_path: Path) -> No
     some = [replace(one, is_aside=number >= 3) for number, one in enumerate(some)]
     assert [len(company.members) for company in companies(some)] == [3, MOST_ASIDE]
     more = [replace(one, is_aside=True) for one in wanted(tmp_path, MOST_ASIDE + 1)]
-    assert [len(company.members) for company in companies(more)] == [6, 7]
+    assert [len(company.members) for company in companies(more)] == [7, 6]
 
 
 class Chosen:
@@ -167,3 +234,30 @@ def test_a_company_is_split_whole_or_not_at_all(tmp_path: Path) -> None:
     later = Chosen()
     train_all([replace(one, bench=replace(one.bench, crew=later)) for one in some])
     assert later.begun == [[some[1].job.name], [some[2].job.name]]
+
+
+def test_trainings_flush_and_nothing_after_them(tmp_path: Path) -> None:
+    """Alone and in company, where one thread computes; also where one ends in an error."""
+    least = torch.finfo(torch.float32).smallest_normal
+    seen: list[bool] = []
+
+    def held() -> bool:
+        return bool((torch.full((2,), least) * torch.tensor(0.5)).any())
+
+    def look(rows: list[Row], step: Step) -> bool:
+        seen.append(held())
+        if step.number > 2:
+            raise KeyError(step.number)
+        return False
+
+    some = [
+        replace(one, should_stop=look, job=replace(one.job, marks=(2, 3)))
+        for one in wanted(tmp_path, 2)
+    ]
+    for members in (some[:1], some):
+        seen.clear()
+        with pytest.raises(KeyError):
+            fit_here(company_of(members))
+        assert len(seen) > 1
+        assert not any(seen)
+        assert held()
