@@ -1,6 +1,7 @@
 """Workers change nothing but the time: the same bits with one, two and four, and after kills."""
 
 import gc
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,8 @@ def test_workers_have_the_data_before_the_first_training(tmp_path: Path) -> None
         client = crew._client  # type: ignore[attr-defined]
         asked = [client.submit(_held, workers=[a], pure=False) for a in client.nthreads()]
         assert [one.result() for one in asked] == [1, 1]
+        known = client.run(os.environ.get, "MALLOC_ARENA_MAX")
+        assert set(known.values()) == {"1"}
     with crew_of("2", source, most=1) as crew:
         client = crew._client  # type: ignore[attr-defined]
         asked = [client.submit(_held, workers=[a], pure=False) for a in client.nthreads()]

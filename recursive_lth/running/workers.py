@@ -24,7 +24,8 @@ from recursive_lth.running.wanted import Company
 MOST_WORKERS = 1024
 MOST_KILLED = 3  # workers that one errand may take down
 TOPIC = "recursive-lth"
-ENVIRONMENT = {"OMP_NUM_THREADS": "1"}  # Dask's own has memory given back at every step
+# Dask's own has memory given back at every step; and so would the arena of the thread of an errand
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 SECONDS_BETWEEN = 0.5
 SECONDS_TO_ANSWER = 10
 FORKED = "forkserver"
@@ -39,8 +40,14 @@ def prepare(workers: str) -> None:
     """
     if is_address(workers) or number_of(workers, least=1) == 1 or _method() != FORKED:
         return
+    before = dict(os.environ)
     os.environ.update(ENVIRONMENT)  # as a nanny does, in time for what is imported
-    forkserver.ensure_running()
+    try:
+        forkserver.ensure_running()
+    finally:
+        for name in ENVIRONMENT:
+            os.environ.pop(name)
+        os.environ.update(before)
 
 
 @contextmanager
@@ -60,6 +67,8 @@ def crew_of(workers: str, source: Source[Any] | None = None, *, most: int = 0) -
     quiet: dict[str, Any] = {
         "distributed.scheduler.allowed-failures": MOST_KILLED,
         "distributed.admin.large-graph-warning-threshold": "1GiB",
+        "distributed.admin.tick.interval": "1s",  # by default clocks take hundredths of a core
+        "distributed.admin.system-monitor.interval": "10s",
         "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
         "distributed.worker.profile.enabled": False,
         "distributed.worker.memory.terminate": False,
