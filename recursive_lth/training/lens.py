@@ -16,6 +16,11 @@ def _as_it_is(loss: Tensor, live: Mapping[str, Tensor], step: int) -> Tensor:
     return loss
 
 
+def whole(live: Mapping[str, Tensor], step: int | None) -> Mapping[str, Tensor]:
+    """The tensors as they are."""
+    return live
+
+
 @dataclass(frozen=True)
 class Lens:
     """Which live tensors an optimizer moves, and what the forward reads of them.
@@ -29,10 +34,15 @@ class Lens:
     read: Read
     price: Price = _as_it_is
 
+    @property
+    def is_plain(self) -> bool:
+        """True iff every step reads the tensors as they are and follows the batch's loss."""
+        return self.read is whole and self.price is _as_it_is
+
 
 def lens_of(ticket: Ticket, device: torch.device) -> Lens:
     """The lens of ordinary training: every trainable tensor moves, the ticket says how it reads."""
     if ticket.is_plain:
-        return Lens(ticket.architecture.trainable, lambda live, step: live)
+        return Lens(ticket.architecture.trainable, whole)
     read = ticket.reading(device)
     return Lens(ticket.architecture.trainable, lambda live, step: read(live))

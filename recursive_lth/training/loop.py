@@ -13,12 +13,13 @@ from recursive_lth import seeds
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.network import Drop, memory_format
 from recursive_lth.config import Training
-from recursive_lth.ticket.moments import State
+from recursive_lth.ticket.moments import PER_ENTRY, State
 from recursive_lth.training.batches import Batches
 from recursive_lth.training.descent import Descent
 from recursive_lth.training.engine import Engine, dense_engine
-from recursive_lth.training.lens import Lens
+from recursive_lth.training.lens import Lens, whole
 from recursive_lth.training.optimizer import rate_factor
+from recursive_lth.training.recorded import Recorded, tape_for
 
 
 @dataclass
@@ -81,33 +82,44 @@ def training(
     engine, layout = engine or dense_engine(architecture), memory_format(architecture)
     here = {name: t.detach().to(device) for name, t in weights.items()}
     live = {name: t.clone() for name, t in engine.pack(here).items()}
-    lens = lens or Lens(architecture.trainable, lambda live, step: live)
+    lens = lens or Lens(architecture.trainable, whole)
     covered = {name: mask for name, mask in masks.items() if name not in engine.patterns}
     begun = engine.pack_state(
         {k: {n: t.to(device) for n, t in v.items()} for k, v in (state or {}).items()}
     )
-    descent = Descent(live, list(lens.trainable), covered, recipe, begun, tally or {})
+    can_record = (
+        lens.is_plain and not tally and not engine.patterns and not begun.keys() & PER_ENTRY
+    )
+    tape = tape_for([architecture], recipe, steps - start, device) if can_record else None
+    descent = Descent(
+        live, list(lens.trainable), covered, recipe, begun, tally or {}, is_recorded=bool(tape)
+    )
     number, epoch, drop = start, -1, None
     precision = _precision(recipe, device)
     loss_type = next(iter(live.values())).dtype
 
-    def state_now() -> State:
-        return engine.unpack_state(descent.state())
-
-    for images, labels, now in data.stream(recipe.batch_size, seed, start, steps):
-        if now != epoch:
-            epoch = now
-            drop = _dropout(recipe.dropout, seeds.derive(seed, "dropout", epoch), device)
+    def learn(images: Tensor, labels: Tensor) -> Tensor:
         read = lens.read(live, number)
-        images = images.contiguous(memory_format=layout)
         with precision():
             logits, statistics = engine.forward(read, images, training=True, drop=drop)
         logits = logits.to(loss_type)
         loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
-        descent.step(lens.price(loss, live, number), rate_factor(recipe, number, steps))
-        live |= statistics
+        descent.follow(lens.price(loss, live, number))
+        live.update(statistics)
+        return loss.detach()
+
+    def state_now() -> State:
+        return engine.unpack_state(descent.state())
+
+    learned = Recorded(learn, descent, tape) if tape else learn
+    for images, labels, now in data.stream(recipe.batch_size, seed, start, steps):
+        if now != epoch:
+            epoch = now
+            drop = _dropout(recipe.dropout, seeds.derive(seed, "dropout", epoch), device)
+        descent.at(rate_factor(recipe, number, steps))
+        loss = learned(images.contiguous(memory_format=layout), labels)
         number += 1
-        yield Step(number, steps, loss.detach(), live, state_now, engine)
+        yield Step(number, steps, loss, live, state_now, engine)
 
 
 def _precision(recipe: Training, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:

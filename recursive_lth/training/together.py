@@ -20,6 +20,7 @@ from recursive_lth.training.engine import DENSE, Plan
 from recursive_lth.training.loop import Step
 from recursive_lth.training.optimizer import rate_factor
 from recursive_lth.training.population import Population, graph_of, join
+from recursive_lth.training.recorded import Recorded, tape_for
 
 
 @dataclass(frozen=True)
@@ -99,14 +100,27 @@ def training_together(members: Sequence[Member], plan: Plan = DENSE) -> Iterator
     )
     names = population.keys(lead.architecture.trainable)
     clip = _clip_by_member(population, names)
-    descent = Descent(joined, names, population.cover, recipe, begun, {}, clip)
-    for number, (images, labels) in enumerate(_batches(drawn, streams), start=lead.start):
+    left = lead.steps - lead.start
+    architectures = population.architectures
+    is_planned = population.patterns or population.apart
+    tape = None if is_planned else tape_for(architectures, recipe, left, device)
+    descent = Descent(
+        joined, names, population.cover, recipe, begun, {}, clip, is_recorded=bool(tape)
+    )
+
+    def learn(images: Tensor, labels: Tensor) -> Tensor:
         logits = population.forward(joined, images)
         losses = F.cross_entropy(
             logits, labels, reduction="none", label_smoothing=recipe.label_smoothing
         ).mean(1)
-        descent.step(losses.sum(), rate_factor(recipe, number, lead.steps))
-        yield Round(number + 1, lead.steps, losses.detach(), population, joined, descent)
+        descent.follow(losses.sum())
+        return losses.detach()
+
+    learned = Recorded(learn, descent, tape) if tape else learn
+    for number, (images, labels) in enumerate(_batches(drawn, streams), start=lead.start):
+        descent.at(rate_factor(recipe, number, lead.steps))
+        losses = learned(images, labels)
+        yield Round(number + 1, lead.steps, losses, population, joined, descent)
 
 
 def _streams(members: Sequence[Member]) -> tuple[list[Member], Tensor]:
