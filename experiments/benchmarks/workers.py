@@ -62,7 +62,7 @@ CANDIDATES = (
 )
 TICKETS = (
     "training.engine=dense",
-    "training.epochs=2",
+    "training.epochs=4",  # half of the experiment's own
     "pruning.rounds=3",
     "tickets.look_every=300",
 )
