@@ -3,12 +3,11 @@
     python experiments/benchmarks/workers.py --data-dir DATA
 
 Claim: two workers do at least 1.7 times as much in the same time, to the same results. Found, on
-an Intel Xeon where two bare loops get 1.95 (one turn each, two of the loops): 1.78 times for
-trials, 1.57 for tickets and 1.44 for candidates, which miss the claim. On an AMD EPYC whose two
-cores shared more (loops 1.68 to 1.78) it was 1.67, 1.53 and 1.51, before tickets ceased to wait for
-controls. Of 84 seconds of tickets some 5 go by before the first is handed out, as many until each
-worker has its data, and the first two levels are 3 networks beside 2; candidates have their births
-and unequal sizes.
+an Intel Xeon: 1.78 times for tickets and 1.79 for trials (one turn each), and 1.63 for candidates
+(three turns), which miss the claim. Of twelve seconds of candidates .7 are births, in the
+coordinator; companies of many networks take 6 to 8 hundredths longer beside each other; and a
+worker waits for the other at the end. On an AMD EPYC, with earlier code and half as many epochs of
+tickets, it was 1.67 for trials, 1.53 for tickets and 1.51 for candidates.
 
 `candidates` is the judging of a generation of sixteen growths of a ticket on MNIST, `tickets` are
 the 50 networks of five LeNet-300-100 pruned over three levels with two controls, too dense to be
@@ -17,7 +16,7 @@ can do: two bare training loops, one after the other or each in a process of its
 workers counts for tickets and trials; for candidates it does not, whose parent is trained before.
 Each way is a process of its own, the ways take turns, ratios are medians.
 
-Writes workers.json beside itself, all or what `--only` names. Some half hour on two cores.
+Writes workers.json beside itself, all or what `--only` names. Some forty minutes on two cores.
 """
 
 import argparse
