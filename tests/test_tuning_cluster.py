@@ -99,7 +99,7 @@ def test_a_worker_that_retires_gives_its_trial_back(tmp_path: Path) -> None:
     """As where a cluster is made smaller: nothing is lost, another goes on."""
     from distributed import Client, LocalCluster
 
-    experiment = small_tuning(TWO, "tune.trials=3", *LONGER)
+    experiment = small_tuning(TWO, "tune.trials=8", *LONGER)
     retired: list[str] = []
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
@@ -113,8 +113,8 @@ def test_a_worker_that_retires_gives_its_trial_back(tmp_path: Path) -> None:
 
         found = tune(experiment, tmp_path, workers=cluster.scheduler_address, watch=retire)
     assert len(retired) == 1
-    assert [row["state"] for row in found] == ["complete"] * 3
-    assert sum(row["attempts"] for row in found) == 4
+    assert [row["state"] for row in found] == ["complete"] * 8
+    assert sum(row["attempts"] for row in found) == 9
     assert all(row["losses"] == 0 for row in found)
 
 
