@@ -36,12 +36,13 @@ TICKETS, DENSITY = 32, 0.2
 RECIPE = Training(optimizer="adam", learning_rate=1.2e-3, batch_size=60)
 
 
-def ticket(seed: int, device: torch.device) -> Member:
-    """A LeNet-300-100 with random masks and data of its own."""
+def tickets(device: torch.device) -> list[Member]:
+    """LeNet-300-100s with random masks, each with an order of its own of the same data."""
     batches = data((784,), 4000, RECIPE)
     samples = Samples(batches.images.to(device), batches.labels.to(device))
     there = Batches(samples, torch.zeros(1, device=device), RECIPE)
-    return member(mlp((784,), 10, (300, 100)), DENSITY, there, RECIPE, seed)
+    network = mlp((784,), 10, (300, 100))
+    return [member(network, DENSITY, there, RECIPE, seed) for seed in range(TICKETS)]
 
 
 def side(loop: Iterator[Any], device: torch.device, steps: int) -> Callable[[], float]:
@@ -90,7 +91,7 @@ def main() -> None:
     device, steps = torch.device(arguments.device), arguments.steps
     if device.type == "cuda" and not torch.cuda.is_available():
         parser.error("no GPU here: --device cpu shows that the rest runs")
-    members = [ticket(seed, device) for seed in range(TICKETS)]
+    members = tickets(device)
     one, many = (lambda: lone(members[0])), training_together(members)
     sides = {
         "eager": started(side(one(), device, steps), is_recorded=False),

@@ -43,6 +43,7 @@ class Descent:
         self.cover = [masks[name].to(live[name]) for name in sparse]
         self.clip = clip
         self._rate: Tensor | None = None
+        self._now = recipe.learning_rate
         if is_recorded:
             lead = self.parameters[0]
             self._rate = torch.tensor(recipe.learning_rate, dtype=torch.float32, device=lead.device)
@@ -57,8 +58,9 @@ class Descent:
         now = self.recipe.learning_rate * rate
         if self._rate is None:
             self.optimizer.param_groups[0]["lr"] = now
-        else:
+        elif now != self._now:
             self._rate.fill_(now)
+        self._now = now
 
     def follow(self, loss: Tensor) -> None:
         """One update: the gradients of a loss, masked and clipped, and the move they ask for.

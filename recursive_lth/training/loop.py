@@ -90,7 +90,7 @@ def training(
     can_record = (
         lens.is_plain and not tally and not engine.patterns and not begun.keys() & PER_ENTRY
     )
-    tape = tape_for([architecture], recipe, steps - start, device) if can_record else None
+    tape = tape_for([architecture], recipe, steps, device) if can_record else None
     descent = Descent(
         live, list(lens.trainable), covered, recipe, begun, tally or {}, is_recorded=bool(tape)
     )

@@ -5,6 +5,7 @@ graph launches them all at once (PyTorch's notes on CUDA graphs). It reads and w
 was recorded with, so batches are copied to where it reads, and the rate lies in a tensor.
 """
 
+import warnings
 from collections.abc import Callable, Iterable
 from types import MappingProxyType
 
@@ -21,7 +22,6 @@ Tape = Callable[[Callable[[], Tensor]], Played]
 
 FIRST_STEPS = 3  # as they are: libraries choose and allocate (PyTorch advises so many)
 LEAST_STEPS = 200  # of a training that is recorded: fewer do not pay for it
-AGREEMENT = 1e-2  # of the way that a tensor goes in a step: so near a recording must come
 UNRECORDED = frozenset({"batchnorm"})  # operations whose statistics are new tensors at every step
 
 
@@ -42,17 +42,23 @@ TAPES: MappingProxyType[str, Tape] = MappingProxyType({"cuda": graph_tape})  # b
 def tape_for(
     architectures: Iterable[Architecture], recipe: Training, steps: int, device: torch.device
 ) -> Tape | None:
-    """What records a training on a device; None where its steps differ, or are too few to pay."""
+    """What records a training of so many steps in all, so that one that goes on decides alike.
+
+    None where its steps differ, or are too few to pay, or for a second GPU: PyTorch captures on a
+    stream of the first.
+    """
     operations = {layer.operation for one in architectures for layer in one.layers.values()}
     is_even = not (recipe.dropout or operations & UNRECORDED) and recipe.precision == "float32"
-    return TAPES.get(device.type) if is_even and steps >= LEAST_STEPS else None
+    can_pay = steps >= LEAST_STEPS and not device.index
+    return TAPES.get(device.type) if is_even and can_pay else None
 
 
 class Recorded:
     """`learn`, played from a tape as soon as there is one that does what `learn` does.
 
-    The fourth step is done both ways from the same start; where the ways part, or the tape cannot
-    be made, all steps stay as they are.
+    The fourth step is done both ways from the same start; where they come to other bits, or the
+    tape cannot be made, a warning says so and all steps stay as they are. So a training that goes
+    on, whose first steps are not played, comes to the same bits.
     """
 
     def __init__(self, learn: Learn, descent: Descent, tape: Tape) -> None:
@@ -74,26 +80,29 @@ class Recorded:
         return self._learn(images, labels)
 
     def _recorded(self, images: Tensor, labels: Tensor) -> Tensor:
-        """One step as it is, and the tape if it agrees."""
-        self._images, self._labels = images.clone(), labels.clone()
+        """One step as it is, and the tape if it comes to the same."""
         live = self._descent.moved()
         before = _copies(live)
         losses = self._learn(images, labels).clone()
         after = _copies(live)
-        _set(live, before)
+        self._images, self._labels = images.clone(), labels.clone()
         self._descent.clear()  # gradients shall lie where the tape has them
         try:
             with self._descent.recording():
                 play, self._losses = self._tape(lambda: self._learn(self._images, self._labels))
+            _set(live, before)
             play()
-            agrees = all(map(_is_near, live, before, after))
-        except RuntimeError:  # what CUDA says of steps that cannot be recorded
-            agrees = False
-        if agrees:
+            pairs = zip([*live, self._losses], [*after, losses], strict=True)
+            reason = "" if all(torch.equal(a, b) for a, b in pairs) else "it comes to other bits"
+        except RuntimeError as error:  # what CUDA says of steps that cannot be recorded
+            reason = str(error)
+        if reason:
+            warnings.warn(f"steps are done one by one, not recorded: {reason}", stacklevel=2)
+            self._images = self._labels = self._losses = torch.empty(0)
+            self._descent.clear()
+            _set(live, after)
+        else:
             self._play = play
-            return self._losses.clone()
-        self._descent.clear()
-        _set(live, after)
         return losses
 
 
@@ -105,9 +114,3 @@ def _set(tensors: list[Tensor], values: list[Tensor]) -> None:
     with torch.no_grad():
         for tensor, value in zip(tensors, values, strict=True):
             tensor.copy_(value)
-
-
-def _is_near(tensor: Tensor, before: Tensor, after: Tensor) -> bool:
-    """True iff a tensor has gone from before to about where it should be after; NaN is nowhere."""
-    way, off = (torch.dist(one.detach(), after) for one in (before, tensor))
-    return bool(off <= AGREEMENT * way)

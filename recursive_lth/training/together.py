@@ -73,7 +73,8 @@ class Round:
     def of(self, member: int) -> Step:
         """One member's step, as its lone training would have made it."""
         engine = self.population.engines[member]
-        live = self.population.take(self.joined, member)
+        joined = {name: tensor.detach() for name, tensor in self.joined.items()}
+        live = self.population.take(joined, member)
 
         def state() -> State:
             joined = self.descent.state()
@@ -100,10 +101,8 @@ def training_together(members: Sequence[Member], plan: Plan = DENSE) -> Iterator
     )
     names = population.keys(lead.architecture.trainable)
     clip = _clip_by_member(population, names)
-    left = lead.steps - lead.start
-    architectures = population.architectures
     is_planned = population.patterns or population.apart
-    tape = None if is_planned else tape_for(architectures, recipe, left, device)
+    tape = None if is_planned else tape_for(population.architectures, recipe, lead.steps, device)
     descent = Descent(
         joined, names, population.cover, recipe, begun, {}, clip, is_recorded=bool(tape)
     )
