@@ -9,6 +9,7 @@ import pytest
 import search_runs
 import torch
 from judged import first_ticket
+from test_device import CAN_FLUSH, held
 
 from recursive_lth.running import wanted as wanted_module
 from recursive_lth.running.crew import Found, fit_here
@@ -236,16 +237,14 @@ def test_a_company_is_split_whole_or_not_at_all(tmp_path: Path) -> None:
     assert later.begun == [[some[1].job.name], [some[2].job.name]]
 
 
+@CAN_FLUSH
 def test_trainings_flush_and_nothing_after_them(tmp_path: Path) -> None:
     """Alone and in company, where one thread computes; also where one ends in an error."""
     least = torch.finfo(torch.float32).smallest_normal
     seen: list[bool] = []
 
-    def held() -> bool:
-        return bool((torch.full((2,), least) * torch.tensor(0.5)).any())
-
     def look(rows: list[Row], step: Step) -> bool:
-        seen.append(held())
+        seen.append(held(least))
         if step.number > 2:
             raise KeyError(step.number)
         return False
@@ -260,4 +259,4 @@ def test_trainings_flush_and_nothing_after_them(tmp_path: Path) -> None:
             fit_here(company_of(members))
         assert len(seen) > 1
         assert not any(seen)
-        assert held()
+        assert held(least)

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import pytest
 import torch
-from test_together import RECIPES, alone, member, residual
+from test_together import RECIPES, alone, lone_loop, member, residual
 from torch import Tensor
 
 from recursive_lth.architecture.zoo import ARCHITECTURES, mlp
@@ -146,16 +146,7 @@ def test_a_training_that_goes_on_comes_to_the_same_bits(left: int, name: str, pu
     one = member(NETWORKS["mlp"], RECIPES[name], 1, 0.6)
     put(Deck())
     whole = alone(one)
-    begun = training(
-        one.architecture,
-        one.weights,
-        one.masks,
-        one.data,
-        one.recipe,
-        steps=one.steps,
-        seed=one.seed,
-    )
-    for step in begun:
+    for step in lone_loop(one):
         if step.number == one.steps - left:
             break
     rest = replace(one, weights=step.snapshot(), state=step.state(), start=step.number)

@@ -1,6 +1,6 @@
 """Each member of a population ends as it would alone: weights, moments, losses, in float64."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -64,9 +64,9 @@ def member(architecture: Architecture, recipe: Training, seed: int, density: flo
     )
 
 
-def alone(one: Member) -> Step:
-    """What the ordinary loop makes of a member."""
-    loop = training(
+def lone_loop(one: Member) -> Iterator[Step]:
+    """The ordinary loop of a member."""
+    return training(
         one.architecture,
         one.weights,
         one.masks,
@@ -77,7 +77,11 @@ def alone(one: Member) -> Step:
         start=one.start,
         state=one.state,
     )
-    *_, last = loop
+
+
+def alone(one: Member) -> Step:
+    """What the ordinary loop makes of a member."""
+    *_, last = lone_loop(one)
     return last
 
 

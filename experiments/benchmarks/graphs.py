@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from engines import data, member, ratio, turns
+from engines import alone, data, member, ratio, turns
 
 from recursive_lth.architecture.zoo import mlp
 from recursive_lth.config import Training
@@ -28,7 +28,6 @@ from recursive_lth.files import write_json
 from recursive_lth.training import recorded
 from recursive_lth.training.batches import Batches
 from recursive_lth.training.device import wait
-from recursive_lth.training.loop import training
 from recursive_lth.training.samples import Samples
 from recursive_lth.training.together import Member, training_together
 
@@ -59,19 +58,6 @@ def side(loop: Iterator[Any], device: torch.device, steps: int) -> Callable[[], 
     return advance
 
 
-def lone(one: Member) -> Iterator[Any]:
-    """One ticket's loop."""
-    return training(
-        one.architecture,
-        one.weights,
-        one.masks,
-        one.data,
-        one.recipe,
-        steps=one.steps,
-        seed=one.seed,
-    )
-
-
 def started(advance: Callable[[], float], *, is_recorded: bool) -> Callable[[], float]:
     """A side that has taken its first turn, in which it is decided whether it is recorded."""
     tapes = recorded.TAPES
@@ -92,18 +78,18 @@ def main() -> None:
     if device.type == "cuda" and not torch.cuda.is_available():
         parser.error("no GPU here: --device cpu shows that the rest runs")
     members = tickets(device)
-    one, many = (lambda: lone(members[0])), training_together(members)
+    one = members[0]
     sides = {
-        "eager": started(side(one(), device, steps), is_recorded=False),
-        "recorded": started(side(one(), device, steps), is_recorded=True),
-        "together": started(side(many, device, steps), is_recorded=True),
+        "eager": started(side(alone(one), device, steps), is_recorded=False),
+        "recorded": started(side(alone(one), device, steps), is_recorded=True),
+        "together": started(side(training_together(members), device, steps), is_recorded=True),
     }
     times = turns(sides)
     found = ratio("LeNet-300-100, batch 60", times, "eager", "recorded")
     longer = median(times["together"]) / median(times["recorded"])
     print(f"a step of {TICKETS} tickets takes {longer:.2f} times as long as one of one")
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
         about = {"device": name, "torch": torch.__version__, "tickets": TICKETS}
         write_json(
             Path(__file__).with_suffix(".json"), {**about, "lone": found, "together": longer}
