@@ -70,7 +70,8 @@ def test_a_finished_one_is_shown_again_and_a_worker_finds_nothing_to_do(
 def test_ctrl_c_gives_the_trial_back_and_a_worker_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = [sys.executable, "-m", "recursive_lth", "tune", *SETTINGS, "--workers", "2"]
+    long = ("--set", "tune.trials=6", "--set", "base.training.epochs=100")
+    command = [sys.executable, "-m", "recursive_lth", "tune", *SETTINGS, *long, "--workers", "2"]
     process = subprocess.Popen(
         command, cwd=tmp_path, env=clean_environment(), stderr=subprocess.PIPE, text=True
     )
@@ -88,7 +89,7 @@ def test_ctrl_c_gives_the_trial_back_and_a_worker_goes_on(
     assert not (run / "summary.json").exists()
     assert main(["worker", str(run), "--json", "--quiet"]) == 0
     rows = json.loads(capsys.readouterr().out)["trials"]
-    assert [row["state"] for row in rows] == ["complete"] * 3
+    assert [row["state"] for row in rows] == ["complete"] * 6
     assert all(row["losses"] == 0 for row in rows)
     assert (run / "report.html").is_file()
 
