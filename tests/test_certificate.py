@@ -20,7 +20,7 @@ from recursive_lth.config import GrowthStep, Training
 from recursive_lth.errors import InputError
 from recursive_lth.growth import initialise
 from recursive_lth.growth.birth import Batch, Birth, Initialise, Soil
-from recursive_lth.growth.certificate import Certificate, enforce, largest_change
+from recursive_lth.growth.certificate import Certificate, enforce, largest_change, stand_of
 from recursive_lth.growth.grow import grow, seed_ticket
 from recursive_lth.growth.initialise import INITIALISATIONS
 from recursive_lth.growth.operators import PLACES
@@ -160,6 +160,23 @@ def test_changes_below_float32_are_seen() -> None:
     sides = (ticket.architecture, weights), (ticket.architecture, moved)
     batch = random_batch(ticket.architecture, 6, 0)
     assert largest_change(*sides, batch, training=False) == pytest.approx(1e-9, rel=1e-5)
+
+
+def test_how_a_parent_stood_may_be_known_before() -> None:
+    """One stand serves all growths of a ticket, and their certificates are what they were."""
+    ticket = lived_in(NETWORKS["mlp"], 1)
+    images = random_batch(ticket.architecture, 6, 0)
+    batch = Batch(images, torch.arange(6) % ticket.architecture.classes)
+    stand = stand_of(ticket, batch)
+    module = ticket.module().double().train()
+    assert torch.allclose(stand.train, module(images.double()), rtol=1e-12, atol=1e-12)
+    for operator in ("deepen", "widen"):
+        step, generators = GrowthStep(operator), [seeds.generator(0), seeds.generator(0)]
+        alone = grow(ticket, step, batch, generation=2, generator=generators[0])
+        known = grow(ticket, step, batch, generation=2, generator=generators[1], stand=stand)
+        assert known.certificate == alone.certificate
+        assert known.ticket.digest == alone.ticket.digest
+        assert alone.certificate.new_gradient > 0
 
 
 def few_of(samples: Samples, count: int) -> Batch:

@@ -49,8 +49,40 @@ class Certificate:
 Side = tuple[Architecture, Mapping[str, Tensor]]
 
 
+@dataclass(frozen=True)
+class Stand:
+    """How a network does on a batch, in float64, and what one step of gradient descent makes of it.
+
+    `eval` and `train` are its logits in that mode, `stepped` those in training mode after the step;
+    `loss` and `gradient`, of the remaining weights, are those of training.
+    """
+
+    eval: Tensor
+    train: Tensor
+    loss: float
+    gradient: Mapping[str, Tensor]
+    stepped: Tensor
+
+
+def stand_of(ticket: Ticket, batch: Batch) -> Stand:
+    """How a ticket does on a batch: one forward to evaluate, one to learn, and one thereafter."""
+    architecture, images = ticket.architecture, batch.images.double()
+    forward = network(architecture)
+    values = {name: tensor.double() for name, tensor in ticket.weights.items()}
+    live = {name: values[name].clone().requires_grad_() for name in architecture.trainable}
+    train, _ = forward(values | live, images, training=True)
+    loss = F.cross_entropy(train, batch.labels)
+    found = torch.autograd.grad(loss, list(live.values()), materialize_grads=True)
+    gradient = dict(zip(live, found, strict=True))
+    gradient |= {n: gradient[n] * mask for n, mask in ticket.masks.items()}
+    after = values | {n: values[n] - STEP * gradient[n] for n in live}
+    with torch.no_grad():
+        evaluated, stepped = forward(values, images)[0], forward(after, images, training=True)[0]
+    return Stand(evaluated, train.detach(), float(loss.detach()), gradient, stepped)
+
+
 def certify(
-    before: Ticket,
+    before: Stand,
     after: Ticket,
     batch: Batch,
     *,
@@ -60,97 +92,65 @@ def certify(
     is_new: Mapping[str, Tensor],
     paid: Mapping[str, Tensor] | None = None,
 ) -> Certificate:
-    """The certificate of a growth from `before` to `after`, held to its claim.
+    """The certificate of a growth to `after`, of a ticket that stood `before`, held to its claim.
 
-    `why_inexact` says why it claims nothing and is "" where it claims to preserve the function,
-    `is_new` marks for each tensor after the entries that the growth brought, `paid` are the weights
-    after it has paid for them. Raises `BrokenPromiseError` where it claims to be exact and is not.
+    Both do the same batch. `why_inexact` says why the growth claims nothing and is "" where it
+    claims to preserve the function, `is_new` marks for each tensor after the entries that it
+    brought, `paid` are the weights after it has paid for them. Raises `BrokenPromiseError` where it
+    claims to be exact and is not.
     """
-    sides = ((before.architecture, before.weights), (after.architecture, after.weights))
+    now = stand_of(after, batch)
     certificate = Certificate(
         operator=operator,
         initialisation=initialisation,
         claims_exact=not why_inexact,
-        eval=largest_change(*sides, batch.images, training=False),
-        train=largest_change(*sides, batch.images, training=True),
+        eval=_largest(now.eval - before.eval),
+        train=_largest(now.train - before.train),
         after_budget=None
         if paid is None
-        else largest_change(sides[0], (after.architecture, paid), batch.images, training=False),
+        else _largest(_logits((after.architecture, paid), batch.images.double()) - before.eval),
         samples=len(batch),
-        **_learning(before, after, batch, is_new),
+        loss_change=now.loss - before.loss,
+        new_gradient=_norm_of_new(now.gradient, is_new),
+        next_step=_largest(now.stepped - before.stepped),
         reason=why_inexact,
     )
-    enforce(certificate, largest_logit(sides[0], batch.images))
+    enforce(certificate, max(_largest(before.eval), _largest(before.train)))
     return certificate
 
 
-def _learning(
-    before: Ticket, after: Ticket, batch: Batch, is_new: Mapping[str, Tensor]
-) -> dict[str, float]:
-    """What the growth means for learning, from one step of gradient descent on either side."""
-    old, new = (_step(ticket, batch) for ticket in (before, after))
+def _norm_of_new(gradient: Mapping[str, Tensor], is_new: Mapping[str, Tensor]) -> float:
+    """The norm of a gradient's entries that are new, 0 where none is."""
     squares = [
-        (gradient[is_new[name]] ** 2).sum()
-        for name, gradient in new.gradient.items()
+        (found[is_new[name]] ** 2).sum()
+        for name, found in gradient.items()
         if bool(is_new[name].any())
     ]
-    return {
-        "loss_change": new.loss - old.loss,
-        "new_gradient": float(torch.stack(squares).sum().sqrt()) if squares else 0.0,
-        "next_step": largest_change(
-            (before.architecture, old.stepped),
-            (after.architecture, new.stepped),
-            batch.images,
-            training=True,
-        ),
-    }
+    return float(torch.stack(squares).sum().sqrt()) if squares else 0.0
 
 
-@dataclass(frozen=True)
-class _Step:
-    loss: float
-    gradient: dict[str, Tensor]
-    stepped: dict[str, Tensor]
-
-
-def _step(ticket: Ticket, batch: Batch) -> _Step:
-    """One plain step of gradient descent in training mode, on the remaining weights."""
-    architecture = ticket.architecture
-    values = {name: tensor.double() for name, tensor in ticket.weights.items()}
-    live = {name: values[name].clone().requires_grad_() for name in architecture.trainable}
-    logits, _ = network(architecture)(values | live, batch.images.double(), training=True)
-    loss = F.cross_entropy(logits, batch.labels)
-    found = torch.autograd.grad(loss, list(live.values()), materialize_grads=True)
-    gradient = dict(zip(live, found, strict=True))
-    gradient |= {n: gradient[n] * mask for n, mask in ticket.masks.items()}
-    stepped = {n: values[n] - STEP * gradient[n] for n in live}
-    return _Step(float(loss.detach()), gradient, values | stepped)
+def _largest(found: Tensor) -> float:
+    return float(found.abs().max())
 
 
 def largest_change(
     before: Side, after: Side, inputs: Tensor, *, training: bool, dtype: torch.dtype = torch.float64
 ) -> float:
     """The largest absolute difference of a logit between two networks on the same inputs."""
-    logits = []
+    one, other = (_logits(side, inputs.to(dtype), training=training) for side in (before, after))
+    return _largest(one - other)
+
+
+def _logits(side: Side, inputs: Tensor, *, training: bool = False) -> Tensor:
+    """What a network gives, in the type of its inputs."""
+    architecture, weights = side
+    cast = {name: tensor.to(inputs.dtype) for name, tensor in weights.items()}
     with torch.no_grad():
-        for architecture, weights in (before, after):
-            cast = {name: tensor.to(dtype) for name, tensor in weights.items()}
-            logits.append(network(architecture)(cast, inputs.to(dtype), training=training)[0])
-    return float((logits[0] - logits[1]).abs().max())
+        return network(architecture)(cast, inputs, training=training)[0]
 
 
 class BrokenPromiseError(InputError):
     """An operator that claims to preserve the function has changed it: a fault of the operator."""
-
-
-def largest_logit(side: Side, inputs: Tensor) -> float:
-    """The largest absolute logit in either mode."""
-    architecture, weights = side
-    values = {name: tensor.double() for name, tensor in weights.items()}
-    forward = network(architecture)
-    with torch.no_grad():
-        found = [forward(values, inputs.double(), training=mode)[0] for mode in (False, True)]
-    return float(torch.stack(found).abs().max())
 
 
 def enforce(certificate: Certificate, largest: float = 1.0) -> None:

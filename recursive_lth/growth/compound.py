@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 
 from recursive_lth.config import GrowthStep
 from recursive_lth.growth.birth import Batch, Birth
-from recursive_lth.growth.certificate import certify
+from recursive_lth.growth.certificate import Stand, certify, stand_of
 from recursive_lth.growth.grow import Sprout, grow, new_places
 from recursive_lth.growth.masks_of_new import BUDGETED
 from recursive_lth.growth.operators import COMPOUNDS
@@ -26,6 +26,7 @@ def grow_any(
     generator: Generator,
     scheme: str = "kaiming_normal",
     spared: Mapping[str, Tensor] | None = None,
+    stand: Stand | None = None,
 ) -> Sprout:
     """What `grow` does, of one operator or of a compound of several.
 
@@ -35,6 +36,7 @@ def grow_any(
     certificate from beginning to end, which claims to be exact where every part does.
     """
     grown, parts, last = ticket, list[Sprout](), dict(spared or masking.none(ticket.masks))
+    begun = stand or stand_of(ticket, batch)
     for operator in COMPOUNDS.get(step.operator, (step.operator,)):
         part = grow(
             grown,
@@ -44,14 +46,17 @@ def grow_any(
             generator=generator,
             scheme=scheme,
             spared=last,
+            stand=None if parts else begun,
         )
         grown = part.ticket
         last = transplant(last, part.morph, masking.none(grown.masks))
         parts.append(part)
-    return parts[0] if len(parts) == 1 else _joined(ticket, step, batch, parts)
+    return parts[0] if len(parts) == 1 else _joined(ticket, begun, step, batch, parts)
 
 
-def _joined(ticket: Ticket, step: GrowthStep, batch: Batch, parts: list[Sprout]) -> Sprout:
+def _joined(
+    ticket: Ticket, begun: Stand, step: GrowthStep, batch: Batch, parts: list[Sprout]
+) -> Sprout:
     """Several growths as one."""
     change = parts[0].morph
     for part in parts[1:]:
@@ -61,7 +66,7 @@ def _joined(ticket: Ticket, step: GrowthStep, batch: Batch, parts: list[Sprout])
     if step.mask in BUDGETED:
         doubts.append("its parts pay for their new weights on the way")
     certificate = certify(
-        ticket,
+        begun,
         grown,
         batch,
         operator=step.operator,

@@ -11,7 +11,7 @@ from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.network import Weights
 from recursive_lth.config import GrowthStep, pick
 from recursive_lth.growth.birth import Batch, Birth, Division, Soil
-from recursive_lth.growth.certificate import Certificate, certify
+from recursive_lth.growth.certificate import Certificate, Stand, certify, stand_of
 from recursive_lth.growth.fresh import fresh
 from recursive_lth.growth.initialise import resolve, why_inexact
 from recursive_lth.growth.masks_of_new import BUDGETED, MASKS_OF_NEW, pay
@@ -64,13 +64,15 @@ def grow(
     generator: Generator,
     scheme: str = "kaiming_normal",
     spared: Mapping[str, Tensor] | None = None,
+    stand: Stand | None = None,
 ) -> Sprout:
     """The ticket grown by one step, everything it holds transplanted, new layers `g<generation>`.
 
     `batch` holds real samples, for the certificate and for births that look at gradients. `spared`
-    marks weights of the ticket with which a growth of constant budget pays last. Raises
-    `InputError` where a name is unknown, the network has no such place, or a growth that claims to
-    preserve the function does not.
+    marks weights of the ticket with which a growth of constant budget pays last; `stand` is how the
+    ticket does on the batch, for whoever grows it more than once. Raises `InputError` where a name
+    is unknown, the network has no such place, or a growth that claims to preserve the function does
+    not.
     """
     operator = pick(OPERATORS, step.operator, "operator")
     name, initialise = resolve(step.operator, step.initialisation)
@@ -99,7 +101,7 @@ def grow(
         parent=ticket.digest,
     )
     certificate = certify(
-        ticket,
+        stand or stand_of(ticket, batch),
         replace(grown, weights=weights, masks=masks),
         batch,
         operator=step.operator,

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from recursive_lth import seeds
 from recursive_lth.config import Experiment, GrowthStep, pick
 from recursive_lth.errors import InputError
 from recursive_lth.growth.birth import Batch
-from recursive_lth.growth.certificate import BrokenPromiseError
+from recursive_lth.growth.certificate import BrokenPromiseError, Stand, stand_of
 from recursive_lth.growth.compound import grow_any
 from recursive_lth.growth.grow import Sprout
 from recursive_lth.growth.optimizer import INHERIT
@@ -34,10 +35,15 @@ class Nursery:
     generation: int
     state: State
 
-    @property
+    @cached_property
     def few(self) -> Batch:
         """The samples that certificates and gradients are computed on."""
         return few(self.bench)
+
+    @cached_property
+    def stand(self) -> Stand:
+        """How the parent does on them."""
+        return stand_of(self.parent, self.few)
 
     def grow(self, step: GrowthStep) -> Sprout:
         """The parent grown. All growths of a generation share the seed of their birth."""
@@ -51,6 +57,7 @@ class Nursery:
                 generator=seeds.generator(experiment.seed, "generation", generation, "birth"),
                 scheme=experiment.start.initialisation,
                 spared=spared(self.parent, experiment.pruning, generation),
+                stand=self.stand,
             )
 
     def handed_on(self, sprout: Sprout) -> State:
