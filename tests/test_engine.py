@@ -18,7 +18,14 @@ from torch import Tensor
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.layer import Layer
 from recursive_lth.architecture.network import network
-from recursive_lth.architecture.sparse import Pattern, _csr, _product, sparse_linear
+from recursive_lth.architecture.sparse import (
+    Pattern,
+    gradient,
+    product,
+    product_turned,
+    sparse_linear,
+)
+from recursive_lth.architecture.turning import laid, turned
 from recursive_lth.config import Training
 from recursive_lth.ticket.moments import State
 from recursive_lth.training.engine import DENSE, Plan, can_be_sparse, planned_engine, rectified
@@ -80,18 +87,38 @@ def test_a_sparse_layer_is_the_masked_one(
         close(bias_too.grad, bias.grad)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("samples", [1, 9, 60, 500])
 @pytest.mark.parametrize("density", [0.0, 0.001, 0.05, 0.5])
-def test_what_lies_where_the_result_will_lie_is_never_read(
-    density: float, monkeypatch: pytest.MonkeyPatch
+def test_products_are_those_of_the_matrix(
+    density: float, samples: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not even in rows without a weight: it may be NaN."""
+    """What lies where the result will lie is never read, even in rows without a weight."""
     draw = torch.Generator().manual_seed(0)
-    mask = torch.rand(60, 40, generator=draw) < density
-    pattern, x = Pattern.of(mask), torch.randn(40, 9, generator=draw)
-    values = torch.randn(len(pattern.places), generator=draw)
-    matrix = _csr(pattern.starts, pattern.columns, values, pattern.shape)
+    pattern = Pattern.of(torch.rand(60, 40, generator=draw) < density)
+    values = torch.randn(len(pattern.places), generator=draw, dtype=dtype)
+    x, above = (torch.randn(n, samples, generator=draw, dtype=dtype) for n in (40, 60))
+    whole = pattern.unpack(values)
     monkeypatch.setattr(Tensor, "new_empty", lambda x, *shape: x.new_full(shape, torch.nan))
-    torch.testing.assert_close(_product(matrix, x), pattern.unpack(values) @ x)
+    close = partial(torch.testing.assert_close, rtol=1e-5, atol=1e-4)
+    close(product(pattern, values, x), whole @ x)
+    close(product_turned(pattern, values, above), whole.t() @ above)
+    close(gradient(pattern, above, x), pattern.pack(above @ x.t()))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(3, 5), (128, 784), (1, 20_000), (5, 60, 784), (2, 3, 90, 70)])
+def test_turned_matrices_are_those_of_a_copy(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    """Also of a view that begins within its memory, and of one that does not lie end to end."""
+    whole = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    for x in (whole[1], whole.movedim(0, -1)[..., 1]):
+        found = turned(x)
+        assert found.is_contiguous()
+        assert torch.equal(found, x.mT)
+    flat = whole[1].reshape(-1, shape[-1])
+    for view in (flat, flat.t(), flat[:, ::2]):
+        assert laid(view).is_contiguous()
+        assert torch.equal(laid(view), view)
 
 
 def test_a_relu_is_done_with_the_layer_that_nothing_else_reads() -> None:

@@ -27,11 +27,12 @@ from recursive_lth.config import Training
 from recursive_lth.errors import InputError
 from recursive_lth.files import read_json, write_json
 from recursive_lth.training import onednn
+from recursive_lth.training.chain import Link, is_chain
 from recursive_lth.training.device import wait
 from recursive_lth.training.engine import Plan, can_be_sparse, kernel
 from recursive_lth.training.optimizer import make_optimizer
 
-MOST_DENSITY = 0.35  # above which no layer has ever been faster sparse
+MOST_DENSITY = 0.45  # above which no layer has ever been faster sparse
 LEAST_WORK = 1_000_000  # multiply-adds of a batch below which overheads decide, and bits stay
 TURNS = 7
 CLEAR = 2.0  # times as fast: told by two turns
@@ -97,7 +98,7 @@ def sparse_layers(
 
     Where they are dense oneDNN computes those named.
     """
-    found = []
+    found, is_by_hand = [], is_chain(architecture) and not by_onednn
     for name in large_and_thin(architecture, masks, recipe, MOST_DENSITY):
         mask, layer = masks[f"{name}.weight"], architecture.layers[name]
         remaining = int(mask.count_nonzero())
@@ -106,9 +107,10 @@ def sparse_layers(
         key = (
             f"{layer.operation} {tuple(mask.shape)} of which {remaining} remain, reads {shape}"
             f"{' of the input' * is_first}, {recipe.optimizer}, {torch.get_num_threads()} threads"
-            f"{', dense by oneDNN' * (name in by_onednn)}"
+            f"{', dense by oneDNN' * (name in by_onednn)}{', by hand' * is_by_hand}"
         )
-        sides = Sides(name, layer, mask.to(device), shape, is_first, recipe, name in by_onednn)
+        kind: type[Sides] = ByHand if is_by_hand else Sides
+        sides = kind(name, layer, mask.to(device), shape, is_first, recipe, name in by_onednn)
         margin = MARGIN[layer.operation]
         if choices.is_faster(key, "sparse", "dense", margin, sides.measure):
             found.append(name)
@@ -221,6 +223,33 @@ class Sides:
         if self.is_by_onednn:
             return onednn.linear(self.name, is_turned=False)
         return operation(self.name, self.layer)
+
+
+class ByHand(Sides):
+    """The same of a linear layer in a chain."""
+
+    def _step(self, *, is_sparse: bool) -> Callable[[], None]:
+        weight, bias = f"{self.name}.weight", f"{self.name}.bias"
+        full = torch.randn(self.mask.shape, device=self.mask.device) * self.mask
+        pattern = Pattern.of(self.mask) if is_sparse else None
+        link = Link(weight, bias, pattern)
+        live = {weight: (pattern.pack(full) if pattern else full).requires_grad_()}
+        if self.layer.bias:
+            live[bias] = full.new_zeros(len(full)).requires_grad_()
+        optimizer = make_optimizer(list(live.values()), self.recipe)
+        x, above = (full.new_ones(n, self.shape[0]) for n in full.shape[::-1])
+        cover = self.mask.to(full)
+
+        @torch.no_grad()
+        def step() -> None:
+            out = link.forward(live, x)
+            link.backward(live, x, out, above, is_first=self.is_first)
+            grad = live[weight].grad
+            if not is_sparse and grad is not None:
+                grad *= cover
+            optimizer.step()
+
+        return step
 
 
 def in_turns(

@@ -63,12 +63,16 @@ class Descent:
         self._now = now
 
     def follow(self, loss: Tensor) -> None:
-        """One update: the gradients of a loss, masked and clipped, and the move they ask for.
+        """One update: the gradients of a loss, and the move they ask for."""
+        self.clear()
+        loss.backward()  # into .grad, which lies in memory as its parameter does
+        self.move()
+
+    def move(self) -> None:
+        """The move that the gradients there are ask for, which are masked and clipped.
 
         With a gradient and moments of 0 every optimizer leaves a weight of 0 as it is.
         """
-        self.clear()
-        loss.backward()  # into .grad, which lies in memory as its parameter does
         self._mask([tensor.grad for tensor in self.covered if tensor.grad is not None])
         for tensor, total in self.tallied:
             if tensor.grad is not None:

@@ -26,6 +26,7 @@ from recursive_lth.architecture.network import (
 from recursive_lth.architecture.sparse import Pattern, sparse_linear
 from recursive_lth.ticket.moments import State
 from recursive_lth.training import onednn
+from recursive_lth.training.chain import Chain, chain_of
 
 SPARSE = frozenset({"linear", "conv"})  # operations that have a sparse form
 
@@ -50,13 +51,15 @@ DENSE = Plan()
 class Engine:
     """A forward over packed tensors, and the patterns and shapes of those that are packed.
 
-    Where it `is_turned` images that lie feature by feature need not be copied.
+    Where it `is_turned` images that lie feature by feature need not be copied. Where the layers are
+    a `chain` they can be trained without PyTorch's tape.
     """
 
     forward: Forward
     patterns: Mapping[str, Pattern] = field(default_factory=dict)  # by name of the tensor
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     is_turned: bool = False
+    chain: Chain | None = None
 
     def pack(self, tensors: Mapping[str, Tensor]) -> Weights:
         """The tensors with the packed ones as vectors of their remaining entries.
@@ -119,7 +122,8 @@ def planned_engine(
     first = [n for n in architecture.order[1:] if reads_input(architecture, n)]
     reads = {(architecture.layers[n].operation, n in plan.sparse) for n in first}
     is_direct = reads <= {("flatten", False), ("linear", True)}
-    return Engine(network_with(architecture, kernels), patterns, shapes, is_direct)
+    chain = None if plan.onednn else chain_of(architecture, patterns)
+    return Engine(network_with(architecture, kernels), patterns, shapes, is_direct, chain)
 
 
 def can_be_sparse(architecture: Architecture) -> tuple[str, ...]:

@@ -12,14 +12,16 @@ from torch import Tensor
 from recursive_lth import seeds
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.network import Drop, memory_format
+from recursive_lth.architecture.turning import turned
 from recursive_lth.config import Training
 from recursive_lth.ticket.moments import PER_ENTRY, State
 from recursive_lth.training.batches import Batches
+from recursive_lth.training.chain import Chain, filled_up
 from recursive_lth.training.descent import Descent
 from recursive_lth.training.engine import Engine, dense_engine
 from recursive_lth.training.lens import Lens, whole
 from recursive_lth.training.optimizer import rate_factor
-from recursive_lth.training.recorded import Recorded, tape_for
+from recursive_lth.training.recorded import Learn, Recorded, tape_for
 
 
 @dataclass
@@ -111,8 +113,11 @@ def training(
     def state_now() -> State:
         return engine.unpack_state(descent.state())
 
-    learned = Recorded(learn, descent, tape) if tape else learn
-    for images, labels, now in data.stream(recipe.batch_size, seed, start, steps):
+    learned: Learn = Recorded(learn, descent, tape) if tape else learn
+    into = None
+    if engine.chain and lens.is_plain and _is_plain(recipe):
+        learned, into = _by_hand(engine.chain, live, descent, data, recipe)
+    for images, labels, now in data.stream(recipe.batch_size, seed, start, steps, into=into):
         if now != epoch:
             epoch = now
             drop = _dropout(recipe.dropout, seeds.derive(seed, "dropout", epoch), device)
@@ -120,6 +125,26 @@ def training(
         loss = learned(images.contiguous(memory_format=layout), labels)
         number += 1
         yield Step(number, steps, loss, live, state_now, engine)
+
+
+def _by_hand(
+    chain: Chain, live: Mapping[str, Tensor], descent: Descent, data: Batches, recipe: Training
+) -> tuple[Learn, Tensor]:
+    """Learning without PyTorch's tape, and the place where it wants the images of each batch."""
+    size = min(recipe.batch_size, len(data))
+    room = data.images.new_zeros(filled_up(size), data.images[0].numel())
+
+    def learn(images: Tensor, labels: Tensor) -> Tensor:
+        losses = chain.learn(live, turned(room), labels[None], recipe.label_smoothing)
+        descent.move()
+        return losses[0]
+
+    return learn, room[:size]
+
+
+def _is_plain(recipe: Training) -> bool:
+    """True iff layers compute in full precision what they are given."""
+    return recipe.precision == "float32" and not recipe.dropout
 
 
 def _precision(recipe: Training, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:

@@ -18,6 +18,7 @@ from recursive_lth.architecture.layer import ACTIVATIONS
 from recursive_lth.architecture.network import FUNCTIONS, Weights
 from recursive_lth.architecture.sparse import Pattern, sparse_product
 from recursive_lth.ticket.moments import State
+from recursive_lth.training.chain import Chain, chain_of
 from recursive_lth.training.engine import Engine, Plan, planned_engine, rectified
 from recursive_lth.training.onednn import product
 
@@ -51,6 +52,12 @@ class Population:
     streams: Tensor  # which images each member sees, (members,)
     images: frozenset[str]  # where they are, as they come
     rectified: frozenset[str]  # sparse layers with which the ReLU is done that alone reads them
+
+    @property
+    def chain(self) -> Chain | None:
+        """The layers as a chain, if the first is sparse: it reads the streams where they lie."""
+        chain = None if self.apart else chain_of(self.architectures[0], self.patterns)
+        return chain if chain and chain.links[0].pattern else None
 
     def pack(self, members: Sequence[Mapping[str, Tensor]]) -> Weights:
         """One tensor for all members: (members, ...) padded by 0, or values block after block.

@@ -12,15 +12,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recursive_lth.architecture.graph import Architecture
+from recursive_lth.architecture.turning import turned
 from recursive_lth.config import Training
 from recursive_lth.ticket.moments import PER_ENTRY, State
 from recursive_lth.training.batches import Batches
+from recursive_lth.training.chain import Chain, filled_up
 from recursive_lth.training.descent import Clip, Descent
 from recursive_lth.training.engine import DENSE, Plan
 from recursive_lth.training.loop import Step
 from recursive_lth.training.optimizer import rate_factor
 from recursive_lth.training.population import Population, graph_of, join
-from recursive_lth.training.recorded import Recorded, tape_for
+from recursive_lth.training.recorded import Learn, Recorded, tape_for
 
 
 @dataclass(frozen=True)
@@ -115,11 +117,28 @@ def training_together(members: Sequence[Member], plan: Plan = DENSE) -> Iterator
         descent.follow(losses.sum())
         return losses.detach()
 
-    learned = Recorded(learn, descent, tape) if tape else learn
-    for number, (images, labels) in enumerate(_batches(drawn, streams), start=lead.start):
+    chain = population.chain
+    learned: Learn = Recorded(learn, descent, tape) if tape else learn
+    if chain:
+        learned = _by_hand(chain, joined, descent, recipe)
+    batches = _batches(drawn, streams, is_filled_up=bool(chain))
+    for number, (images, labels) in enumerate(batches, start=lead.start):
         descent.at(rate_factor(recipe, number, lead.steps))
         losses = learned(images, labels)
         yield Round(number + 1, lead.steps, losses, population, joined, descent)
+
+
+def _by_hand(
+    chain: Chain, joined: Mapping[str, Tensor], descent: Descent, recipe: Training
+) -> Learn:
+    """Learning without PyTorch's tape."""
+
+    def learn(images: Tensor, labels: Tensor) -> Tensor:
+        losses = chain.learn(joined, images.flatten(0, 1), labels, recipe.label_smoothing)
+        descent.move()
+        return losses
+
+    return learn
 
 
 def _streams(members: Sequence[Member]) -> tuple[list[Member], Tensor]:
@@ -133,18 +152,24 @@ def _streams(members: Sequence[Member]) -> tuple[list[Member], Tensor]:
     return list(drawn.values()), streams.to(members[0].data.images.device)
 
 
-def _batches(drawn: Sequence[Member], streams: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Images (streams, features, samples) and labels (members, samples) of each step."""
+def _batches(
+    drawn: Sequence[Member], streams: Tensor, *, is_filled_up: bool
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images (streams, features, samples) and labels (members, samples) of each step.
+
+    Images may be filled up with more that are 0, as a chain wants them.
+    """
     lead = drawn[0]
     size = min(lead.recipe.batch_size, len(lead.data))
     flat = lead.data.images.flatten(1)
-    laid = flat.new_empty(len(drawn), size, flat.shape[1])
+    laid = flat.new_zeros(len(drawn), filled_up(size) if is_filled_up else size, flat.shape[1])
     running = [
-        m.data.stream(size, m.seed, m.start, m.steps, into=laid[row]) for row, m in enumerate(drawn)
+        m.data.stream(size, m.seed, m.start, m.steps, into=laid[row, :size])
+        for row, m in enumerate(drawn)
     ]
     for batches in zip(*running, strict=True):
         labels = torch.stack([labels for _, labels, _ in batches])
-        yield laid.transpose(1, 2).contiguous(), labels.index_select(0, streams)
+        yield turned(laid), labels.index_select(0, streams)
 
 
 def _clip_by_member(population: Population, names: Sequence[str]) -> Clip:
