@@ -177,6 +177,9 @@ def test_how_a_parent_stood_may_be_known_before() -> None:
         assert known.certificate == alone.certificate
         assert known.ticket.digest == alone.ticket.digest
         assert alone.certificate.new_gradient > 0
+        other = replace(stand, loss=stand.loss + 1)
+        told = grow(ticket, step, batch, generation=2, generator=seeds.generator(0), stand=other)
+        assert told.certificate.loss_change == pytest.approx(alone.certificate.loss_change - 1)
 
 
 def few_of(samples: Samples, count: int) -> Batch:

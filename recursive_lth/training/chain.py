@@ -8,7 +8,7 @@ with 64 samples in place of 60 products take four fifths of the time.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -18,6 +18,8 @@ from torch import Tensor
 
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.sparse import Pattern, gradient, product, product_turned
+from recursive_lth.config import Training
+from recursive_lth.training import onednn
 
 LINE = 16  # samples that a line holds, in float32
 
@@ -26,18 +28,20 @@ LINE = 16  # samples that a line holds, in float32
 class Link:
     """A linear layer: its tensors, the pattern where it is sparse, and whether a ReLU follows.
 
-    A dense matrix is (out, in), or (members, out, in) of networks that are joined.
+    A dense matrix is (out, in), or (members, out, in) of networks that are joined. oneDNN may do
+    the products of one that stands alone.
     """
 
     weight: str
     bias: str
-    pattern: Pattern | None
+    pattern: Pattern | None = None
+    is_by_onednn: bool = False
     is_rectified: bool = False
 
     def forward(self, live: Mapping[str, Tensor], x: Tensor) -> Tensor:
         """What it gives for x (in, samples): (out, samples)."""
         weight, bias = live[self.weight], live.get(self.bias)
-        out = product(self.pattern, weight, x) if self.pattern else _times(weight, x)
+        out = product(self.pattern, weight, x) if self.pattern else self._times(weight, x)
         if bias is not None:
             out += bias.view(-1, 1)
         return out.relu_() if self.is_rectified else out
@@ -54,10 +58,31 @@ class Link:
             torch.ops.aten.threshold_backward.grad_input(above, out, 0, grad_input=above)
         if bias is not None:
             bias.grad = above.sum(1).view_as(bias)
-        weight.grad = gradient(pattern, above, x) if pattern else _outer(weight, above, x)
+        if pattern:
+            weight.grad = gradient(pattern, above, x)
+        else:
+            found = self._outer(weight, above, x)  # to lie in memory as its parameter does
+            weight.grad = found if weight.is_contiguous() else torch.empty_like(weight).copy_(found)
         if is_first:
             return above
-        return product_turned(pattern, weight, above) if pattern else _times(weight.mT, above)
+        return product_turned(pattern, weight, above) if pattern else self._times(weight.mT, above)
+
+    def _times(self, matrix: Tensor, x: Tensor) -> Tensor:
+        """One matrix (out, in) times x (in, samples), or each of many times its own rows of x."""
+        if self.is_by_onednn:
+            return onednn.product(matrix, x.t())
+        if matrix.dim() == 2:
+            return matrix @ x
+        return torch.bmm(matrix, x.view(len(matrix), matrix.shape[2], -1)).flatten(0, 1)
+
+    def _outer(self, matrix: Tensor, above: Tensor, x: Tensor) -> Tensor:
+        """The gradient of such a matrix."""
+        if self.is_by_onednn:
+            return onednn.product(above, x)
+        if matrix.dim() == 2:
+            return above @ x.t()
+        count, out, width = matrix.shape
+        return torch.bmm(above.view(count, out, -1), x.view(count, width, -1).mT)
 
 
 @dataclass(frozen=True)
@@ -88,16 +113,25 @@ class Chain:
         return losses
 
 
-def chain_of(architecture: Architecture, patterns: Mapping[str, Pattern]) -> Chain | None:
+def is_by_hand(recipe: Training) -> bool:
+    """True iff chains train by hand so: in full precision, and without dropout."""
+    return recipe.precision == "float32" and not recipe.dropout
+
+
+def chain_of(
+    architecture: Architecture, patterns: Mapping[str, Pattern], by_onednn: Collection[str] = ()
+) -> Chain | None:
     """The chain that an architecture is whose weights of these `patterns` are sparse.
 
-    None where none is, or anything but ReLUs lies between linear layers.
+    Of the others oneDNN does the layers named. None where no weight is sparse, or anything but
+    ReLUs lies between linear layers.
     """
     layers, links = architecture.layers, list[Link]()
     for name in architecture.order[1:] if is_chain(architecture) else ():
         weight = f"{name}.weight"
         if layers[name].operation == "linear":
-            links.append(Link(weight, f"{name}.bias", patterns.get(weight)))
+            pattern, by = patterns.get(weight), name in by_onednn
+            links.append(Link(weight, f"{name}.bias", pattern, is_by_onednn=by))
         elif layers[name].operation == "relu":
             links[-1] = replace(links[-1], is_rectified=True)
     return Chain(tuple(links)) if any(link.pattern for link in links) else None
@@ -138,18 +172,3 @@ def cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float) -> tup
 def filled_up(samples: int) -> int:
     """So many samples in whole lines."""
     return math.ceil(samples / LINE) * LINE
-
-
-def _times(matrix: Tensor, x: Tensor) -> Tensor:
-    """One matrix (out, in) times x (in, samples), or each of many times its own rows of x."""
-    if matrix.dim() == 2:
-        return matrix @ x
-    return torch.bmm(matrix, x.view(len(matrix), matrix.shape[2], -1)).flatten(0, 1)
-
-
-def _outer(matrix: Tensor, above: Tensor, x: Tensor) -> Tensor:
-    """The gradient of such a matrix."""
-    if matrix.dim() == 2:
-        return above @ x.t()
-    count, out, width = matrix.shape
-    return torch.bmm(above.view(count, out, -1), x.view(count, width, -1).mT)

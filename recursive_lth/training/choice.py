@@ -27,7 +27,7 @@ from recursive_lth.config import Training
 from recursive_lth.errors import InputError
 from recursive_lth.files import read_json, write_json
 from recursive_lth.training import onednn
-from recursive_lth.training.chain import Link, is_chain
+from recursive_lth.training.chain import Link, filled_up, is_by_hand, is_chain
 from recursive_lth.training.device import wait
 from recursive_lth.training.engine import Plan, can_be_sparse, kernel
 from recursive_lth.training.optimizer import make_optimizer
@@ -98,7 +98,7 @@ def sparse_layers(
 
     Where they are dense oneDNN computes those named.
     """
-    found, is_by_hand = [], is_chain(architecture) and not by_onednn
+    found, by_hand = [], is_chain(architecture) and is_by_hand(recipe)
     for name in large_and_thin(architecture, masks, recipe, MOST_DENSITY):
         mask, layer = masks[f"{name}.weight"], architecture.layers[name]
         remaining = int(mask.count_nonzero())
@@ -107,10 +107,10 @@ def sparse_layers(
         key = (
             f"{layer.operation} {tuple(mask.shape)} of which {remaining} remain, reads {shape}"
             f"{' of the input' * is_first}, {recipe.optimizer}, {torch.get_num_threads()} threads"
-            f"{', dense by oneDNN' * (name in by_onednn)}{', by hand' * is_by_hand}"
+            f"{', dense by oneDNN' * (name in by_onednn)}{', by hand' * by_hand}"
         )
-        kind: type[Sides] = ByHand if is_by_hand else Sides
-        sides = kind(name, layer, mask.to(device), shape, is_first, recipe, name in by_onednn)
+        here, by = mask.to(device), name in by_onednn
+        sides = Sides(name, layer, here, shape, is_first, recipe, by, by_hand)
         margin = MARGIN[layer.operation]
         if choices.is_faster(key, "sparse", "dense", margin, sides.measure):
             found.append(name)
@@ -186,10 +186,12 @@ class Sides:
     is_first: bool  # then nothing before it wants a gradient
     recipe: Training
     is_by_onednn: bool = False  # where it is dense
+    is_by_hand: bool = False  # as a link of a chain
 
     def measure(self) -> tuple[float, float]:
         """Seconds of the dense and of the sparse form, medians of turns."""
-        dense, sparse = self._step(is_sparse=False), self._step(is_sparse=True)
+        make = self._step_by_hand if self.is_by_hand else self._step
+        dense, sparse = make(is_sparse=False), make(is_sparse=True)
         return in_turns(dense, sparse, self.mask.device, clear=CLEAR)
 
     def _step(self, *, is_sparse: bool) -> Callable[[], None]:
@@ -224,20 +226,17 @@ class Sides:
             return onednn.linear(self.name, is_turned=False)
         return operation(self.name, self.layer)
 
-
-class ByHand(Sides):
-    """The same of a linear layer in a chain."""
-
-    def _step(self, *, is_sparse: bool) -> Callable[[], None]:
+    def _step_by_hand(self, *, is_sparse: bool) -> Callable[[], None]:
         weight, bias = f"{self.name}.weight", f"{self.name}.bias"
         full = torch.randn(self.mask.shape, device=self.mask.device) * self.mask
         pattern = Pattern.of(self.mask) if is_sparse else None
-        link = Link(weight, bias, pattern)
+        link = Link(weight, bias, pattern, is_by_onednn=self.is_by_onednn)
         live = {weight: (pattern.pack(full) if pattern else full).requires_grad_()}
         if self.layer.bias:
             live[bias] = full.new_zeros(len(full)).requires_grad_()
         optimizer = make_optimizer(list(live.values()), self.recipe)
-        x, above = (full.new_ones(n, self.shape[0]) for n in full.shape[::-1])
+        samples = filled_up(self.shape[0])
+        x, above = (full.new_ones(n, samples) for n in full.shape[::-1])
         cover = self.mask.to(full)
 
         @torch.no_grad()

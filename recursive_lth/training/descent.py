@@ -69,7 +69,7 @@ class Descent:
         self.move()
 
     def move(self) -> None:
-        """The move that the gradients there are ask for, which are masked and clipped.
+        """The move that the present gradients ask for, once masked and clipped.
 
         With a gradient and moments of 0 every optimizer leaves a weight of 0 as it is.
         """

@@ -122,7 +122,7 @@ def planned_engine(
     first = [n for n in architecture.order[1:] if reads_input(architecture, n)]
     reads = {(architecture.layers[n].operation, n in plan.sparse) for n in first}
     is_direct = reads <= {("flatten", False), ("linear", True)}
-    chain = None if plan.onednn else chain_of(architecture, patterns)
+    chain = chain_of(architecture, patterns, plan.onednn)
     return Engine(network_with(architecture, kernels), patterns, shapes, is_direct, chain)
 
 

@@ -16,7 +16,7 @@ from recursive_lth.architecture.turning import turned
 from recursive_lth.config import Training
 from recursive_lth.ticket.moments import PER_ENTRY, State
 from recursive_lth.training.batches import Batches
-from recursive_lth.training.chain import Chain, filled_up
+from recursive_lth.training.chain import Chain, filled_up, is_by_hand
 from recursive_lth.training.descent import Descent
 from recursive_lth.training.engine import Engine, dense_engine
 from recursive_lth.training.lens import Lens, whole
@@ -115,7 +115,7 @@ def training(
 
     learned: Learn = Recorded(learn, descent, tape) if tape else learn
     into = None
-    if engine.chain and lens.is_plain and _is_plain(recipe):
+    if engine.chain and lens.is_plain and is_by_hand(recipe):
         learned, into = _by_hand(engine.chain, live, descent, data, recipe)
     for images, labels, now in data.stream(recipe.batch_size, seed, start, steps, into=into):
         if now != epoch:
@@ -130,7 +130,10 @@ def training(
 def _by_hand(
     chain: Chain, live: Mapping[str, Tensor], descent: Descent, data: Batches, recipe: Training
 ) -> tuple[Learn, Tensor]:
-    """Learning without PyTorch's tape, and the place where it wants the images of each batch."""
+    """Learning without PyTorch's tape, and the place where it wants the images of each batch.
+
+    They are the first rows of what it reads; the rest stays 0.
+    """
     size = min(recipe.batch_size, len(data))
     room = data.images.new_zeros(filled_up(size), data.images[0].numel())
 
@@ -140,11 +143,6 @@ def _by_hand(
         return losses[0]
 
     return learn, room[:size]
-
-
-def _is_plain(recipe: Training) -> bool:
-    """True iff layers compute in full precision what they are given."""
-    return recipe.precision == "float32" and not recipe.dropout
 
 
 def _precision(recipe: Training, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:

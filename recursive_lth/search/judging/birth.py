@@ -42,8 +42,8 @@ class Nursery:
 
     @cached_property
     def stand(self) -> Stand:
-        """How the parent does on them."""
-        return stand_of(self.parent, self.few)
+        """How the parent does on them, without the gradient, which nobody asks for."""
+        return replace(stand_of(self.parent, self.few), gradient={})
 
     def grow(self, step: GrowthStep) -> Sprout:
         """The parent grown. All growths of a generation share the seed of their birth."""
