@@ -7,7 +7,7 @@ from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.choice import large_and_thin, measured_plan, onednn_layers
 from recursive_lth.training.engine import DENSE, Plan, can_be_sparse
 
-MOST_TOGETHER = 0.36  # density of a layer that is sparse in a company
+MOST_TOGETHER = 0.33  # density of a layer that is sparse in a company
 
 
 def plan_of(bench: Bench[Any], ticket: Ticket, job: Job, *, is_alone: bool = True) -> Plan:
@@ -17,7 +17,7 @@ def plan_of(bench: Bench[Any], ticket: Ticket, job: Job, *, is_alone: bool = Tru
     weights leave none sparse. `sparse` makes sparse whatever can be and has lost a weight, `auto`
     what measures say, and has oneDNN do large dense products where that is faster. A company's
     sparse layers are not measured: many at once share the overheads that make measures of a lone
-    layer waver, and below a little more than a third of its weights a large layer has always been
+    layer waver, and below a third of its weights a large layer has always been
     faster sparse.
     """
     architecture, recipe, masks = ticket.architecture, job.recipe, ticket.masks
