@@ -17,8 +17,7 @@ def plan_of(bench: Bench[Any], ticket: Ticket, job: Job, *, is_alone: bool = Tru
     weights leave none sparse. `sparse` makes sparse whatever can be and has lost a weight, `auto`
     what measures say, and has oneDNN do large dense products where that is faster. A company's
     sparse layers are not measured: many at once share the overheads that make measures of a lone
-    layer waver, and below a third of its weights a large layer has always been
-    faster sparse.
+    layer waver, and below a third of its weights a large layer has always been faster sparse.
     """
     architecture, recipe, masks = ticket.architecture, job.recipe, ticket.masks
     if recipe.engine == "dense":
