@@ -88,8 +88,7 @@ def test_layers_are_timed_as_they_will_be_computed(
 
     def measure(self: Sides) -> tuple[float, float]:
         seen.append(self.is_by_hand)
-        step = self._step_by_hand if self.is_by_hand else self._step
-        step(is_sparse=True)()
+        self._step(is_sparse=True)()
         return 2.0, 1.0
 
     monkeypatch.setattr(Sides, "measure", measure)

@@ -120,3 +120,8 @@ class Training:
         pick(dict.fromkeys(("float32", "bfloat16")), self.precision, "training.precision")
         if self.shift and self.crop:
             raise InputError("training.shift and training.crop exclude each other: set one to 0")
+
+    @property
+    def is_plain(self) -> bool:
+        """True iff layers compute in full precision, and all that they are given."""
+        return self.precision == "float32" and not self.dropout

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.sparse import Pattern, gradient, product, product_turned
-from recursive_lth.config import Training
 from recursive_lth.training import onednn
 
 LINE = 16  # samples that a line holds, in float32
@@ -111,11 +110,6 @@ class Chain:
             link = self.links[number]
             above = link.backward(live, read, given, above, is_first=not number)
         return losses
-
-
-def is_by_hand(recipe: Training) -> bool:
-    """True iff chains train by hand so: in full precision, and without dropout."""
-    return recipe.precision == "float32" and not recipe.dropout
 
 
 def chain_of(

@@ -27,7 +27,7 @@ from recursive_lth.config import Training
 from recursive_lth.errors import InputError
 from recursive_lth.files import read_json, write_json
 from recursive_lth.training import onednn
-from recursive_lth.training.chain import Link, filled_up, is_by_hand, is_chain
+from recursive_lth.training.chain import Link, filled_up, is_chain
 from recursive_lth.training.device import wait
 from recursive_lth.training.engine import Plan, can_be_sparse, kernel
 from recursive_lth.training.optimizer import make_optimizer
@@ -98,7 +98,7 @@ def sparse_layers(
 
     Where they are dense oneDNN computes those named.
     """
-    found, by_hand = [], is_chain(architecture) and is_by_hand(recipe)
+    found, by_hand = [], is_chain(architecture) and recipe.is_plain
     for name in large_and_thin(architecture, masks, recipe, MOST_DENSITY):
         mask, layer = masks[f"{name}.weight"], architecture.layers[name]
         remaining = int(mask.count_nonzero())
@@ -190,65 +190,57 @@ class Sides:
 
     def measure(self) -> tuple[float, float]:
         """Seconds of the dense and of the sparse form, medians of turns."""
-        make = self._step_by_hand if self.is_by_hand else self._step
-        dense, sparse = make(is_sparse=False), make(is_sparse=True)
+        dense, sparse = self._step(is_sparse=False), self._step(is_sparse=True)
         return in_turns(dense, sparse, self.mask.device, clear=CLEAR)
 
     def _step(self, *, is_sparse: bool) -> Callable[[], None]:
-        weight, bias = f"{self.name}.weight", f"{self.name}.bias"
-        x = torch.randn(self.shape, device=self.mask.device)
-        if x.dim() == 4:  # as convolutions read and pass it on in a network
-            x = x.contiguous(memory_format=torch.channels_last)
-        x.requires_grad_(not self.is_first)
-        full = torch.randn(self.mask.shape, device=self.mask.device) * self.mask
-        pattern = Pattern.of(self.mask.flatten(1))
-        live = (pattern.pack(full) if is_sparse else full).requires_grad_()
-        weights = {weight: live}
+        device, weight = self.mask.device, f"{self.name}.weight"
+        full = torch.randn(self.mask.shape, device=device) * self.mask
+        pattern = Pattern.of(self.mask.flatten(1)) if is_sparse else None
+        live = {weight: (pattern.pack(full) if pattern else full).requires_grad_()}
         if self.layer.bias:
-            weights[bias] = torch.zeros(len(self.mask), device=self.mask.device).requires_grad_()
-        run = kernel(self.name, self.layer, pattern) if is_sparse else self._dense()
-        optimizer = make_optimizer([live], self.recipe)
-        above = torch.randn_like(run(weights, [x], None))
-        cover = self.mask.to(live)
+            live[f"{self.name}.bias"] = torch.zeros(len(full), device=device).requires_grad_()
+        learn = (self._by_hand if self.is_by_hand else self._by_tape)(live, pattern)
+        optimizer, cover = make_optimizer(list(live.values()), self.recipe), self.mask.to(full)
 
         def step() -> None:
-            run(weights, [x], None).backward(above)
+            learn()
+            grad = live[weight].grad
             with torch.no_grad():
-                if not is_sparse and live.grad is not None:
-                    live.grad *= cover
+                if not is_sparse and grad is not None:
+                    grad *= cover
                 optimizer.step()
             optimizer.zero_grad()
 
         return step
 
+    def _by_tape(self, live: Mapping[str, Tensor], pattern: Pattern | None) -> Callable[[], None]:
+        """Forward and backward, as PyTorch writes and reads it."""
+        x = torch.randn(self.shape, device=self.mask.device)
+        if x.dim() == 4:  # as convolutions read and pass it on in a network
+            x = x.contiguous(memory_format=torch.channels_last)
+        x.requires_grad_(not self.is_first)
+        run = kernel(self.name, self.layer, pattern) if pattern else self._dense()
+        above = torch.randn_like(run(live, [x], None))
+        return lambda: run(live, [x], None).backward(above)
+
+    def _by_hand(self, live: Mapping[str, Tensor], pattern: Pattern | None) -> Callable[[], None]:
+        """The same as a link of a chain."""
+        weight, bias = f"{self.name}.weight", f"{self.name}.bias"
+        link = Link(weight, bias, pattern, is_by_onednn=self.is_by_onednn)
+        samples = filled_up(self.shape[0])
+        x, above = (live[weight].new_ones(n, samples) for n in self.mask.shape[::-1])
+
+        @torch.no_grad()
+        def learn() -> None:
+            link.backward(live, x, link.forward(live, x), above, is_first=self.is_first)
+
+        return learn
+
     def _dense(self) -> Run:
         if self.is_by_onednn:
             return onednn.linear(self.name, is_turned=False)
         return operation(self.name, self.layer)
-
-    def _step_by_hand(self, *, is_sparse: bool) -> Callable[[], None]:
-        weight, bias = f"{self.name}.weight", f"{self.name}.bias"
-        full = torch.randn(self.mask.shape, device=self.mask.device) * self.mask
-        pattern = Pattern.of(self.mask) if is_sparse else None
-        link = Link(weight, bias, pattern, is_by_onednn=self.is_by_onednn)
-        live = {weight: (pattern.pack(full) if pattern else full).requires_grad_()}
-        if self.layer.bias:
-            live[bias] = full.new_zeros(len(full)).requires_grad_()
-        optimizer = make_optimizer(list(live.values()), self.recipe)
-        samples = filled_up(self.shape[0])
-        x, above = (full.new_ones(n, samples) for n in full.shape[::-1])
-        cover = self.mask.to(full)
-
-        @torch.no_grad()
-        def step() -> None:
-            out = link.forward(live, x)
-            link.backward(live, x, out, above, is_first=self.is_first)
-            grad = live[weight].grad
-            if not is_sparse and grad is not None:
-                grad *= cover
-            optimizer.step()
-
-        return step
 
 
 def in_turns(

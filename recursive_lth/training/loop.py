@@ -16,7 +16,7 @@ from recursive_lth.architecture.turning import turned
 from recursive_lth.config import Training
 from recursive_lth.ticket.moments import PER_ENTRY, State
 from recursive_lth.training.batches import Batches
-from recursive_lth.training.chain import Chain, filled_up, is_by_hand
+from recursive_lth.training.chain import Chain, filled_up
 from recursive_lth.training.descent import Descent
 from recursive_lth.training.engine import Engine, dense_engine
 from recursive_lth.training.lens import Lens, whole
@@ -115,7 +115,7 @@ def training(
 
     learned: Learn = Recorded(learn, descent, tape) if tape else learn
     into = None
-    if engine.chain and lens.is_plain and is_by_hand(recipe):
+    if engine.chain and lens.is_plain and recipe.is_plain:
         learned, into = _by_hand(engine.chain, live, descent, data, recipe)
     for images, labels, now in data.stream(recipe.batch_size, seed, start, steps, into=into):
         if now != epoch:

@@ -48,7 +48,7 @@ def tape_for(
     stream of the first.
     """
     operations = {layer.operation for one in architectures for layer in one.layers.values()}
-    is_even = not (recipe.dropout or operations & UNRECORDED) and recipe.precision == "float32"
+    is_even = recipe.is_plain and not operations & UNRECORDED
     can_pay = steps >= LEAST_STEPS and not device.index
     return TAPES.get(device.type) if is_even and can_pay else None
 

@@ -6,6 +6,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from recursive_lth.architecture.turning import turned
+
 BATCH = 500  # images that are evaluated together
 
 
@@ -36,7 +38,7 @@ class Samples:
             batches = list(self.pool.split(BATCH))
         else:
             batches = [self.pool.index_select(0, rows) for rows in self.rows.split(BATCH)]
-        return tuple(batch.movedim(0, -1).contiguous().movedim(-1, 0) for batch in batches)
+        return tuple(turned(b.flatten(1)).t().unflatten(1, self.sample_shape) for b in batches)
 
     @property
     def sample_shape(self) -> tuple[int, ...]:

@@ -46,7 +46,7 @@ class Member:
         Graph, classes, recipe, steps and device: not widths, masks, seeds or data.
         """
         graph, recipe = graph_of(self.architecture), self.recipe
-        if graph is None or recipe.dropout or recipe.precision != "float32":
+        if graph is None or not recipe.is_plain:
             return None
         if self.state.keys() & PER_ENTRY:
             return None
