@@ -1,6 +1,7 @@
-"""Chains: losses and gradients of PyTorch's tape, for whatever perceptron has a sparse layer."""
+"""Chains: a compiled step has the losses and gradients of PyTorch's tape, on any threads."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import replace
 
 import pytest
@@ -8,17 +9,18 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_together import RECIPES, check_equal, lone_loop, member, residual
+from test_together import RECIPES, alone, check_equal, lone_loop, member, residual
 from torch import Tensor
 
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.layer import Layer
-from recursive_lth.architecture.sparse import Pattern
 from recursive_lth.architecture.zoo import convnet, mlp
 from recursive_lth.config import Training
-from recursive_lth.training import onednn
-from recursive_lth.training.chain import Chain, chain_of, cross_entropy, filled_up, is_chain
-from recursive_lth.training.engine import DENSE, Plan, planned_engine
+from recursive_lth.training.batches import Drawn
+from recursive_lth.training.chain import is_chain
+from recursive_lth.training.compiled import BLOCK
+from recursive_lth.training.engine import DENSE, Plan, can_be_sparse, planned_engine
+from recursive_lth.training.lesson import Lesson
 from recursive_lth.training.loop import Step, training
 from recursive_lth.training.population import join
 from recursive_lth.training.together import Member, training_together
@@ -58,148 +60,164 @@ def test_which_rows_are_chains(kinds: tuple[str, ...], expected: bool) -> None:
     assert is_chain(row_of(*kinds)) is expected
 
 
-def test_what_branches_or_convolves_or_is_dense_is_none() -> None:
+def test_what_branches_or_convolves_or_is_dense_somewhere_is_none() -> None:
     assert not is_chain(residual((4, 4)))
     assert not is_chain(convnet((1, 8, 8), 3, (2, 2)))
     plain = mlp((4,), 3, (5, 6))
     whole = {n: torch.ones(plain.shape(n), dtype=torch.bool) for n in plain.prunable}
-    assert chain_of(plain, {}) is None
-    for plan, is_there in (
-        (DENSE, False),
-        (Plan(("fc2",)), True),
-        (Plan(("fc1",), ("fc2",)), True),
-        (Plan((), ("fc1", "fc2")), False),
-    ):
-        assert bool(planned_engine(plain, whole, plan, CPU).chain) is is_there
     streams = torch.zeros(2, dtype=torch.long)
-    for plan, is_there in (
-        (Plan(("fc1",)), True),
-        (Plan(("fc2",)), False),  # images of many streams are read by sparse layers
-        (Plan(("fc1",), ("fc2",)), False),  # whose matrices lie apart
-    ):
+    for plan, is_there in ((DENSE, False), (Plan(NAMES[:2]), False), (Plan(NAMES), True)):
+        assert bool(planned_engine(plain, whole, plan, CPU).chain) is is_there
         assert bool(join([plain] * 2, [whole] * 2, plan, streams).chain) is is_there
+
+
+Case = tuple[Lesson, Drawn, Tensor, Callable[[float], Tensor]]
+
+
+def case(
+    members: int, samples: int, density: float, dtype: torch.dtype, seed: int, *, bias: bool = True
+) -> Case:
+    """A lesson, what it is to be taught, and its losses by PyTorch, of one network or of several.
+
+    Every other member sees other images, and is narrower.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    architectures = [mlp((6,), 4, (5, 7 - n % 2)) for n in range(members)]
+    if not bias:
+        architectures = [row_of("linear", "relu", "linear", "linear", bias=False)] * members
+    masks = [
+        {n: torch.rand(each.shape(n), generator=draw) <= density for n in each.prunable}
+        for each in architectures
+    ]
+    weights = [
+        {
+            n: torch.randn(each.shape(n), generator=draw, dtype=dtype) * own.get(n, 1)
+            for n in each.tensors
+        }
+        for each, own in zip(architectures, masks, strict=True)
+    ]
+    lead, streams = architectures[0], torch.arange(members) % 2
+    images = (
+        torch.randn(2 * samples, lead.shapes[lead.order[0]][0], generator=draw, dtype=dtype) * 3
+    )
+    rows = torch.randint(0, len(images), (int(streams.max()) + 1, samples), generator=draw)
+    labels = torch.randint(0, lead.classes, (members, samples), generator=draw)
+    plan = Plan(can_be_sparse(lead))
+    if members == 1:
+        engine = planned_engine(lead, masks[0], plan, CPU)
+        tensors, chain = engine.pack(weights[0]), engine.chain
+    else:
+        population = join(architectures, masks, plan, streams)
+        tensors, chain = population.pack(weights), population.chain
+    assert chain is not None
+    lesson = Lesson(chain, tensors, samples)
+
+    def by_tape(smoothing: float) -> Tensor:
+        read = images[rows].mT
+        if members == 1:
+            logits = engine.forward(lesson.live, read[0].t())[0].t()[None]
+        else:
+            logits = population.forward(lesson.live, read)
+        each = F.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
+        return each.mean(1)
+
+    return lesson, Drawn(images, rows), labels, by_tape
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.sets(st.sampled_from(NAMES), min_size=1),
     st.integers(1, 3),
-    st.integers(1, 20),
+    st.integers(1, 2 * BLOCK + 2),
     st.sampled_from([0.0, 0.1, 0.9]),
     st.floats(0, 1),
     st.sampled_from([torch.float32, torch.float64]),
     st.integers(0, 99),
 )
 def test_losses_and_gradients_are_those_of_the_tape(
-    sparse: set[str],
-    members: int,
-    samples: int,
-    smoothing: float,
-    density: float,
-    dtype: torch.dtype,
-    seed: int,
+    members: int, samples: int, smoothing: float, density: float, dtype: torch.dtype, seed: int
 ) -> None:
-    """Alone or joined, whatever the batch is filled up with."""
-    draw = torch.Generator().manual_seed(seed)
-    architecture, streams = mlp((6,), 4, (5, 7)), torch.arange(members) % 2
-    names = sorted(sparse | ({"fc1"} if members > 1 else set()))
-    masks = [
-        {n: torch.rand(architecture.shape(n), generator=draw) <= density for n in each}
-        for each in [architecture.prunable] * members
-    ]
+    """Alone or joined, in one block of samples or in several, twice in a row."""
+    lesson, drawn, labels, by_tape = case(members, samples, density, dtype, seed)
+    check(lesson, drawn, labels, by_tape(smoothing), smoothing, dtype)
 
-    def drawn(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=draw, dtype=dtype)
 
-    weights = [
-        {n: drawn(*architecture.shape(n)) * each.get(n, 1) for n in architecture.tensors}
-        for each in masks
-    ]
-    images = drawn(int(streams.max()) + 1, 6, filled_up(samples)) * 10
-    labels = torch.randint(0, 4, (members, samples), generator=draw)
-    if members == 1:
-        engine = planned_engine(architecture, masks[0], Plan(tuple(names)), CPU)
-        live, chain = engine.pack(weights[0]), engine.chain
-    else:
-        population = join([architecture] * members, masks, Plan(tuple(names)), streams)
-        live, chain = population.pack(weights), population.chain
-    assert chain is not None
-    live = {name: tensor.clone().requires_grad_() for name, tensor in live.items()}
-
-    def by_tape() -> Tensor:
-        real = images[..., :samples]
-        if members == 1:
-            logits = engine.forward(live, real[0].t())[0].t()[None]
-        else:
-            logits = population.forward(live, real)
-        each = F.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
-        return each.mean(1)
-
-    expected = by_tape()
-    slopes = torch.autograd.grad(expected.sum(), list(live.values()), materialize_grads=True)
-    found = chain.learn(live, images.flatten(0, 1), labels, smoothing)
+def check(
+    lesson: Lesson,
+    drawn: Drawn,
+    labels: Tensor,
+    expected: Tensor,
+    smoothing: float,
+    dtype: torch.dtype,
+) -> None:
+    tensors = list(lesson.live.values())
+    slopes = torch.autograd.grad(expected.sum(), tensors, materialize_grads=True)
     bound = 1e-10 if dtype == torch.float64 else 1e-4
-    torch.testing.assert_close(found, expected.detach(), rtol=bound, atol=bound)
-    for (name, tensor), slope in zip(live.items(), slopes, strict=True):
-        assert tensor.grad is not None
-        torch.testing.assert_close(tensor.grad, slope, rtol=bound, atol=10 * bound, msg=name)
-
-
-def test_onednn_does_the_same_products_of_dense_layers() -> None:
-    """In float32, which it is for; where it is not there both sides are the BLAS's."""
-    one = member(mlp((1, 4, 4), 3, (40, 50)), RECIPES["adam, clipped"], 0, 0.4)
-    plan = Plan(("fc1",), ("fc2",) if onednn.is_there() else ())
-    engine = planned_engine(one.architecture, one.masks, plan, CPU)
-    live = {n: t.float().requires_grad_() for n, t in engine.pack(one.weights).items()}
-    images, labels = one.data.images[:16].float().flatten(1), one.data.labels[:16]
-    loss = F.cross_entropy(engine.forward(live, images)[0], labels)
-    slopes = torch.autograd.grad(loss, list(live.values()))
-    assert engine.chain is not None
-    assert engine.chain.links[1].is_by_onednn is onednn.is_there()
-    (found,) = engine.chain.learn(live, images.t().contiguous(), labels[None], 0.0)
-    torch.testing.assert_close(found, loss.detach())
-    for tensor, slope in zip(live.values(), slopes, strict=True):
-        torch.testing.assert_close(tensor.grad, slope, rtol=1e-4, atol=1e-6)
+    for _ in range(2):
+        found = lesson.learn(drawn, labels, smoothing)
+        torch.testing.assert_close(found, expected.detach(), rtol=bound, atol=bound)
+        for (name, tensor), slope in zip(lesson.live.items(), slopes, strict=True):
+            torch.testing.assert_close(tensor.grad, slope, rtol=bound, atol=10 * bound, msg=name)
 
 
 def test_layers_without_biases_are_links_too() -> None:
-    architecture = row_of("linear", "relu", "linear", bias=False)
-    draw = torch.Generator().manual_seed(0)
-    live = {n: torch.randn(4, 4, generator=draw) for n in architecture.trainable}
-    patterns = {"l0.weight": Pattern.of(torch.rand(4, 4, generator=draw) < 0.5)}
-    live["l0.weight"] = patterns["l0.weight"].pack(live["l0.weight"])
-    live = {name: tensor.requires_grad_() for name, tensor in live.items()}
-    chain = chain_of(architecture, patterns)
-    assert chain is not None
-    chain.learn(live, torch.randn(4, 16, generator=draw), torch.zeros(1, 9).long(), 0.0)
-    assert all(tensor.grad is not None for tensor in live.values())
+    lesson, drawn, labels, by_tape = case(1, 9, 0.5, torch.float64, 0, bias=False)
+    assert not any(name.endswith("bias") for name in lesson.live)
+    check(lesson, drawn, labels, by_tape(0.0), 0.0, torch.float64)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_cross_entropy_is_pytorchs(smoothing: float, dtype: torch.dtype) -> None:
-    """Also of logits that are far apart, and with a gradient of 0 where no sample is."""
-    draw = torch.Generator().manual_seed(0)
-    logits = (100 * torch.randn(3, 5, 16, generator=draw, dtype=dtype)).requires_grad_()
-    labels = torch.randint(0, 5, (3, 11), generator=draw)
-    losses, slope = cross_entropy(logits.detach(), labels, smoothing)
-    each = F.cross_entropy(
-        logits[..., :11], labels, reduction="none", label_smoothing=smoothing
-    ).mean(1)
-    (expected,) = torch.autograd.grad(each.sum(), logits)
-    torch.testing.assert_close(losses, each.detach())
-    torch.testing.assert_close(slope, expected)
-    assert not bool(slope[..., 11:].any())
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets PyTorch's threads, and sets them back."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
 
 
-def test_batches_are_filled_up_to_whole_lines() -> None:
-    assert [filled_up(n) for n in (1, 15, 16, 17, 60, 64, 128)] == [16, 16, 16, 32, 64, 64, 128]
+@pytest.mark.parametrize("members", [1, 3])
+def test_threads_decide_no_bits(members: int, threads: Callable[[int], None]) -> None:
+    found = []
+    for count in (1, 2):
+        threads(count)
+        lesson, drawn, labels, _ = case(members, 2 * BLOCK + 5, 0.5, torch.float32, 1)
+        losses = lesson.learn(drawn, labels, 0.1)
+        found.append([losses, *(t.grad for t in lesson.live.values())])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 
-def last_of(one: Member, sparse: tuple[str, ...] = NAMES, **changed: object) -> Step:
-    """The end of a member's training with these layers sparse."""
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_what_is_no_number_stays_none(bad: float) -> None:
+    """A training that diverges is seen to."""
+    lesson, drawn, labels, by_tape = case(1, 5, 1.0, torch.float32, 0)
+    with torch.no_grad():
+        lesson.live["fc1.bias"][0] = bad
+    assert bool(by_tape(0.0).isnan()) is bool(lesson.learn(drawn, labels, 0.0).isnan())
+    lesson.live["output.bias"].detach()[0] = float("nan")
+    assert bool(lesson.learn(drawn, labels, 0.0).isnan())
+
+
+def test_logits_far_apart_have_a_loss() -> None:
+    lesson, drawn, labels, by_tape = case(1, 5, 1.0, torch.float32, 0)
+    lesson.live["output.bias"].detach()[0] = 1e4
+    torch.testing.assert_close(lesson.learn(drawn, labels, 0.1), by_tape(0.1).detach())
+
+
+def test_images_are_read_where_they_lie() -> None:
+    """Members that share a pool have the bits of those whose images are copied for each batch."""
+    ones = [member(mlp((1, 4, 4), 3, (7, 5)), RECIPES["smoothed"], n, 0.4) for n in (0, 1)]
+    shared = [replace(one, data=ones[0].data) for one in ones]
+    apart = [replace(one, data=copy(ones[0].data)) for one in ones]
+    apart[1].data.images = apart[1].data.images.clone()
+    steps = [list(training_together(each, Plan(NAMES)))[-1] for each in (shared, apart)]
+    for number, one in enumerate(shared):
+        found, other = (step.of(number) for step in steps)
+        check_equal(found, alone(one))
+        assert all(torch.equal(tensor, found.live[name]) for name, tensor in other.live.items())
+
+
+def last_of(one: Member, **changed: object) -> Step:
+    """The end of a member's training with all layers sparse."""
     recipe = replace(one.recipe, **changed)  # type: ignore[arg-type]
-    engine = planned_engine(one.architecture, one.masks, Plan(sparse), CPU)
+    engine = planned_engine(one.architecture, one.masks, Plan(NAMES), CPU)
     *_, last = training(
         *(one.architecture, one.weights, one.masks, one.data, recipe),
         steps=one.steps,
@@ -210,55 +228,48 @@ def last_of(one: Member, sparse: tuple[str, ...] = NAMES, **changed: object) -> 
 
 
 @pytest.fixture
-def batches_by_hand(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many members each chain has taught."""
-    taught: list[int] = []
-    learn = Chain.learn
+def taught(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many members each compiled step has taught."""
+    found: list[int] = []
+    learn = Lesson.learn
 
-    def counting(
-        self: Chain, live: Mapping[str, Tensor], x: Tensor, labels: Tensor, smoothing: float
-    ) -> Tensor:
-        taught.append(len(labels))
-        return learn(self, live, x, labels, smoothing)
+    def counting(self: Lesson, drawn: Drawn, labels: Tensor, smoothing: float) -> Tensor:
+        found.append(len(labels))
+        return learn(self, drawn, labels, smoothing)
 
-    monkeypatch.setattr(Chain, "learn", counting)
-    return taught
+    monkeypatch.setattr(Lesson, "learn", counting)
+    return found
 
 
-def test_who_trains_by_hand(batches_by_hand: list[int]) -> None:
+def test_who_is_taught_by_compiled_steps(taught: list[int]) -> None:
     """Sparse perceptrons, alone or joined; not with dropout, nor in half precision."""
     ones = [member(mlp((1, 4, 4), 3, (7, 5)), RECIPES["momentum"], s, 0.4) for s in (0, 1)]
     for _ in lone_loop(ones[0]):
         pass
     last_of(ones[0], dropout=0.5)
-    assert batches_by_hand == []
+    assert taught == []
     lone = last_of(ones[0])
-    assert batches_by_hand == [1] * ones[0].steps
-    batches_by_hand.clear()
+    assert taught == [1] * ones[0].steps
+    taught.clear()
     *_, last = training_together(ones, Plan(NAMES))
-    assert batches_by_hand == [2] * ones[0].steps
+    assert taught == [2] * ones[0].steps
     check_equal(last.of(0), lone)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_a_dense_weight_may_lie_the_other_way_round(optimizer: str) -> None:
-    """As a module's may: an optimizer walks through memory, weight and gradient alike."""
-    plain = member(
-        mlp((1, 4, 4), 3, (7, 5)), replace(RECIPES["momentum"], optimizer=optimizer), 0, 0.4
-    )
-    turned = {n: t.t().contiguous().t() if t.dim() == 2 else t for n, t in plain.weights.items()}
-    assert not turned["fc2.weight"].is_contiguous()
-    expected, found = (
-        last_of(replace(plain, weights=w), sparse=("fc1",)) for w in (plain.weights, turned)
-    )
-    check_equal(found, expected)
-
-
-def test_half_precision_keeps_its_tape(batches_by_hand: list[int]) -> None:
+def test_half_precision_keeps_its_tape(taught: list[int]) -> None:
     one = member(mlp((1, 4, 4), 3, (7, 5)), Training(learning_rate=0.01), 0, 0.4)
     one = replace(one, weights={n: t.float() for n, t in one.weights.items()})
     one.data.images = one.data.images.float()
     last_of(one, precision="bfloat16")
-    assert batches_by_hand == []
+    assert taught == []
     last_of(one)
-    assert len(batches_by_hand) == one.steps
+    assert len(taught) == one.steps
+
+
+def test_the_images_of_other_batches_are_gone() -> None:
+    """An augmented batch is drawn anew each step; weights that a run keeps are copies."""
+    one = member(mlp((1, 4, 4), 3, (7, 5)), RECIPES["adamw, shifted"], 0, 0.4)
+    check_equal(last_of(one), alone(one))
+    given = {name: tensor.clone() for name, tensor in one.weights.items()}
+    last_of(one)
+    assert all(torch.equal(tensor, given[name]) for name, tensor in one.weights.items())

@@ -72,33 +72,6 @@ def test_what_is_never_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen == []
 
 
-@pytest.mark.parametrize(
-    ("network", "recipe", "is_by_hand"),
-    [
-        (mlp((784,), 10, (300,)), RECIPE, True),
-        (mlp((784,), 10, (300,)), replace(RECIPE, dropout=0.5), False),
-        (mlp((784,), 10, (300,)), replace(RECIPE, precision="bfloat16"), False),
-        (convnet((3, 32, 32), 10, (64,)), RECIPE, False),
-    ],
-)
-def test_layers_are_timed_as_they_will_be_computed(
-    network: Architecture, recipe: Training, is_by_hand: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[bool] = []
-
-    def measure(self: Sides) -> tuple[float, float]:
-        seen.append(self.is_by_hand)
-        self._step(is_sparse=True)()
-        return 2.0, 1.0
-
-    monkeypatch.setattr(Sides, "measure", measure)
-    choices, few = Choices(), masks(network, 0.05)
-    sparse = sparse_layers(network, few, recipe, CPU, choices)
-    assert seen == [is_by_hand] * len(sparse)
-    assert seen
-    assert all(key.endswith(", by hand") is is_by_hand for key in choices.measured)
-
-
 def test_a_very_sparse_layer_is_faster_sparse() -> None:
     """Measured for real: at half a percent of 1024 x 1024 it is not close."""
     network = mlp((1024,), 10, (1024,))

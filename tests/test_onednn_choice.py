@@ -179,14 +179,19 @@ def test_a_company_has_done_by_onednn_what_one_of_its_members_would(
     assert [len(company.members) for company in companies(some)] == [1, 1]
 
 
-def plan_at(density: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Plan]:
-    """What a company of large and thin networks plans, by oneDNN and by the BLAS."""
+def plan_at(
+    density: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, dropout: float = 0.5
+) -> list[Plan]:
+    """What a company of large and thin networks plans, by oneDNN and by the BLAS.
+
+    With dropout they have a tape.
+    """
     bench = search_runs.bench_of(search_runs.small(), tmp_path)
     few, draw = masks(LARGE, density), torch.Generator().manual_seed(0)
     whole = seed_ticket(birth(LARGE), draw, "glorot_normal")
     weights, rewind = (masking.apply(t, few) for t in (whole.weights, whole.rewind))
     ticket = replace(whole, masks=few, weights=weights, rewind=rewind)
-    job = Job("one", replace(RECIPE, engine="auto"), 7, 0)
+    job = Job("one", replace(RECIPE, engine="auto", dropout=dropout), 7, 0)
     found = []
     for margin in (1e9, 0.0):
         monkeypatch.setattr(choice, "ONEDNN_MARGIN", margin)
@@ -203,3 +208,13 @@ def test_a_company_is_sparse_below_a_density(
     assert plan_at(0.5, monkeypatch, tmp_path) == [Plan((), ("fc1",)), DENSE]
     assert plan_at(0.35, monkeypatch, tmp_path) == [Plan((), ("fc1",)), DENSE]
     assert plan_at(0.32, monkeypatch, tmp_path) == [both, both]
+
+
+@needs_onednn
+def test_a_company_of_chains_is_sparse_whole(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Below a density of all weights, down to the last layer; the small ones never alone."""
+    chain = Plan(("fc1", "fc2", "output"))
+    assert plan_at(0.47, monkeypatch, tmp_path, dropout=0) == [Plan((), ("fc1",)), DENSE]
+    assert plan_at(0.43, monkeypatch, tmp_path, dropout=0) == [chain, chain]

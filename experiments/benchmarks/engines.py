@@ -29,9 +29,10 @@ from recursive_lth.growth.grow import seed_ticket
 from recursive_lth.report.canvas import LIGHT, draw_svg
 from recursive_lth.ticket.morph import birth
 from recursive_lth.training.batches import Batches
-from recursive_lth.training.choice import Choices, measured_plan
+from recursive_lth.training.choice import Choices
 from recursive_lth.training.engine import DENSE, Plan, planned_engine
 from recursive_lth.training.loop import training
+from recursive_lth.training.plans import measured_plan
 from recursive_lth.training.samples import Samples
 from recursive_lth.training.together import Member, training_together
 

@@ -1,9 +1,10 @@
 """Batches on the device: random shifts, crops and flips of a whole batch, no Python per sample."""
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch.nn.functional as F
-from torch import Generator, Tensor, index_select, randint, randperm, where
+from torch import Generator, Tensor, arange, index_select, randint, randperm, where
 from torch import bool as boolean
 
 from recursive_lth import seeds
@@ -12,6 +13,13 @@ from recursive_lth.errors import InputError
 from recursive_lth.training.samples import Samples
 
 Batch = Callable[[Tensor, slice], Tensor]  # (rows of images, their places in the epoch) -> images
+
+
+class Drawn(NamedTuple):
+    """Images (n, features), of which some `rows` (samples,), or (streams, samples), are meant."""
+
+    images: Tensor
+    rows: Tensor
 
 
 class Batches:
@@ -72,9 +80,37 @@ class Batches:
         last, incomplete batch. With `into`, (samples, features), the images of every step are laid
         there, flat, over those of the step before.
         """
+        flat, now = self.images.flatten(1), -1
+        for rows, places, labels, epoch in self._order(batch_size, seed, start, steps):
+            if epoch != now:
+                batch, now = self.epoch(seeds.generator(seed, "augmentation", epoch)), epoch
+            if into is None:
+                yield batch(rows, places), labels, epoch
+            elif self.is_augmented:
+                into.copy_(batch(rows, places).flatten(1))
+                yield into, labels, epoch
+            else:
+                yield index_select(flat, 0, rows, out=into), labels, epoch
+
+    def drawn(
+        self, batch_size: int, seed: int, start: int, steps: int
+    ) -> Iterator[tuple[Drawn, Tensor, int]]:
+        """The same batches as rows of flat images; plain ones stay where they are."""
+        if not self.is_augmented:
+            flat = self.images.flatten(1)
+            for rows, _, labels, epoch in self._order(batch_size, seed, start, steps):
+                yield Drawn(flat, rows), labels, epoch
+            return
+        rows = arange(min(batch_size, len(self)), device=self.images.device)
+        for images, labels, epoch in self.stream(batch_size, seed, start, steps):
+            yield Drawn(images.flatten(1), rows), labels, epoch
+
+    def _order(
+        self, batch_size: int, seed: int, start: int, steps: int
+    ) -> Iterator[tuple[Tensor, slice, Tensor, int]]:
+        """Rows of the images, their places in the epoch, labels and number of the epoch."""
         batch_size = min(batch_size, len(self))
         per_epoch, number = len(self) // batch_size, start
-        flat = self.images.flatten(1)
         while number < steps:
             epoch, first = divmod(number, per_epoch)
             order = randperm(len(self), generator=seeds.generator(seed, "order", epoch))
@@ -82,17 +118,10 @@ class Batches:
             labels = self.labels.index_select(0, order)
             if self.rows is not None:
                 order = self.rows.index_select(0, order)
-            batches = self.epoch(seeds.generator(seed, "augmentation", epoch))
             last = min(per_epoch, first + steps - number)
             for i in range(first, last):
-                window = slice(i * batch_size, (i + 1) * batch_size)
-                if into is None:
-                    yield batches(order[window], window), labels[window], epoch
-                elif self.is_augmented:
-                    into.copy_(batches(order[window], window).flatten(1))
-                    yield into, labels[window], epoch
-                else:
-                    yield index_select(flat, 0, order[window], out=into), labels[window], epoch
+                places = slice(i * batch_size, (i + 1) * batch_size)
+                yield order[places], places, labels[places], epoch
             number += last - first
 
     def epoch(self, generator: Generator) -> Batch:

@@ -27,9 +27,8 @@ from recursive_lth.config import Training
 from recursive_lth.errors import InputError
 from recursive_lth.files import read_json, write_json
 from recursive_lth.training import onednn
-from recursive_lth.training.chain import Link, filled_up, is_chain
 from recursive_lth.training.device import wait
-from recursive_lth.training.engine import Plan, can_be_sparse, kernel
+from recursive_lth.training.engine import can_be_sparse, kernel
 from recursive_lth.training.optimizer import make_optimizer
 
 MOST_DENSITY = 0.45  # above which no layer has ever been faster sparse
@@ -72,20 +71,6 @@ def _us(seconds: float | None) -> float | None:
     return None if seconds is None else round(1e6 * seconds, 1)
 
 
-def measured_plan(
-    architecture: Architecture,
-    weights: Mapping[str, Tensor],
-    masks: Mapping[str, Tensor],
-    recipe: Training,
-    device: torch.device,
-    choices: Choices,
-) -> Plan:
-    """What is fastest, layer by layer, for one network that trains alone."""
-    by_onednn = onednn_layers(architecture, weights, recipe, device, choices)
-    sparse = sparse_layers(architecture, masks, recipe, device, choices, by_onednn)
-    return Plan.of(sparse, by_onednn)
-
-
 def sparse_layers(
     architecture: Architecture,
     masks: Mapping[str, Tensor],
@@ -98,7 +83,7 @@ def sparse_layers(
 
     Where they are dense oneDNN computes those named.
     """
-    found, by_hand = [], is_chain(architecture) and recipe.is_plain
+    found = []
     for name in large_and_thin(architecture, masks, recipe, MOST_DENSITY):
         mask, layer = masks[f"{name}.weight"], architecture.layers[name]
         remaining = int(mask.count_nonzero())
@@ -107,10 +92,10 @@ def sparse_layers(
         key = (
             f"{layer.operation} {tuple(mask.shape)} of which {remaining} remain, reads {shape}"
             f"{' of the input' * is_first}, {recipe.optimizer}, {torch.get_num_threads()} threads"
-            f"{', dense by oneDNN' * (name in by_onednn)}{', by hand' * by_hand}"
+            f"{', dense by oneDNN' * (name in by_onednn)}"
         )
         here, by = mask.to(device), name in by_onednn
-        sides = Sides(name, layer, here, shape, is_first, recipe, by, by_hand)
+        sides = Sides(name, layer, here, shape, is_first, recipe, by)
         margin = MARGIN[layer.operation]
         if choices.is_faster(key, "sparse", "dense", margin, sides.measure):
             found.append(name)
@@ -186,7 +171,6 @@ class Sides:
     is_first: bool  # then nothing before it wants a gradient
     recipe: Training
     is_by_onednn: bool = False  # where it is dense
-    is_by_hand: bool = False  # as a link of a chain
 
     def measure(self) -> tuple[float, float]:
         """Seconds of the dense and of the sparse form, medians of turns."""
@@ -200,11 +184,16 @@ class Sides:
         live = {weight: (pattern.pack(full) if pattern else full).requires_grad_()}
         if self.layer.bias:
             live[f"{self.name}.bias"] = torch.zeros(len(full), device=device).requires_grad_()
-        learn = (self._by_hand if self.is_by_hand else self._by_tape)(live, pattern)
+        x = torch.randn(self.shape, device=device)
+        if x.dim() == 4:  # as convolutions read and pass it on in a network
+            x = x.contiguous(memory_format=torch.channels_last)
+        x.requires_grad_(not self.is_first)
+        run = kernel(self.name, self.layer, pattern) if pattern else self._dense()
+        above = torch.randn_like(run(live, [x], None))
         optimizer, cover = make_optimizer(list(live.values()), self.recipe), self.mask.to(full)
 
         def step() -> None:
-            learn()
+            run(live, [x], None).backward(above)
             grad = live[weight].grad
             with torch.no_grad():
                 if not is_sparse and grad is not None:
@@ -213,29 +202,6 @@ class Sides:
             optimizer.zero_grad()
 
         return step
-
-    def _by_tape(self, live: Mapping[str, Tensor], pattern: Pattern | None) -> Callable[[], None]:
-        """Forward and backward, as PyTorch writes and reads it."""
-        x = torch.randn(self.shape, device=self.mask.device)
-        if x.dim() == 4:  # as convolutions read and pass it on in a network
-            x = x.contiguous(memory_format=torch.channels_last)
-        x.requires_grad_(not self.is_first)
-        run = kernel(self.name, self.layer, pattern) if pattern else self._dense()
-        above = torch.randn_like(run(live, [x], None))
-        return lambda: run(live, [x], None).backward(above)
-
-    def _by_hand(self, live: Mapping[str, Tensor], pattern: Pattern | None) -> Callable[[], None]:
-        """The same as a link of a chain."""
-        weight, bias = f"{self.name}.weight", f"{self.name}.bias"
-        link = Link(weight, bias, pattern, is_by_onednn=self.is_by_onednn)
-        samples = filled_up(self.shape[0])
-        x, above = (live[weight].new_ones(n, samples) for n in self.mask.shape[::-1])
-
-        @torch.no_grad()
-        def learn() -> None:
-            link.backward(live, x, link.forward(live, x), above, is_first=self.is_first)
-
-        return learn
 
     def _dense(self) -> Run:
         if self.is_by_onednn:

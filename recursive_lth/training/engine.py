@@ -52,7 +52,7 @@ class Engine:
     """A forward over packed tensors, and the patterns and shapes of those that are packed.
 
     Where it `is_turned` images that lie feature by feature need not be copied. Where the layers are
-    a `chain` they can be trained without PyTorch's tape.
+    a `chain`, all sparse, they can be trained by a compiled step.
     """
 
     forward: Forward
@@ -122,7 +122,7 @@ def planned_engine(
     first = [n for n in architecture.order[1:] if reads_input(architecture, n)]
     reads = {(architecture.layers[n].operation, n in plan.sparse) for n in first}
     is_direct = reads <= {("flatten", False), ("linear", True)}
-    chain = chain_of(architecture, patterns, plan.onednn)
+    chain = chain_of(architecture, patterns)
     return Engine(network_with(architecture, kernels), patterns, shapes, is_direct, chain)
 
 

@@ -12,14 +12,13 @@ from torch import Tensor
 from recursive_lth import seeds
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.network import Drop, memory_format
-from recursive_lth.architecture.turning import turned
 from recursive_lth.config import Training
 from recursive_lth.ticket.moments import PER_ENTRY, State
 from recursive_lth.training.batches import Batches
-from recursive_lth.training.chain import Chain, filled_up
 from recursive_lth.training.descent import Descent
 from recursive_lth.training.engine import Engine, dense_engine
 from recursive_lth.training.lens import Lens, whole
+from recursive_lth.training.lesson import Lesson
 from recursive_lth.training.optimizer import rate_factor
 from recursive_lth.training.recorded import Learn, Recorded, tape_for
 
@@ -85,6 +84,10 @@ def training(
     here = {name: t.detach().to(device) for name, t in weights.items()}
     live = {name: t.clone() for name, t in engine.pack(here).items()}
     lens = lens or Lens(architecture.trainable, whole)
+    lesson = None
+    if engine.chain and lens.is_plain and recipe.is_plain:
+        lesson = Lesson(engine.chain, live, min(recipe.batch_size, len(data)))
+        live = lesson.live
     covered = {name: mask for name, mask in masks.items() if name not in engine.patterns}
     begun = engine.pack_state(
         {k: {n: t.to(device) for n, t in v.items()} for k, v in (state or {}).items()}
@@ -114,35 +117,19 @@ def training(
         return engine.unpack_state(descent.state())
 
     learned: Learn = Recorded(learn, descent, tape) if tape else learn
-    into = None
-    if engine.chain and lens.is_plain and recipe.is_plain:
-        learned, into = _by_hand(engine.chain, live, descent, data, recipe)
-    for images, labels, now in data.stream(recipe.batch_size, seed, start, steps, into=into):
+    batches: Any = data.drawn if lesson else data.stream
+    for given, labels, now in batches(recipe.batch_size, seed, start, steps):
         if now != epoch:
             epoch = now
             drop = _dropout(recipe.dropout, seeds.derive(seed, "dropout", epoch), device)
         descent.at(rate_factor(recipe, number, steps))
-        loss = learned(images.contiguous(memory_format=layout), labels)
+        if lesson:
+            loss = lesson.learn(given, labels[None], recipe.label_smoothing)[0]
+            descent.move()
+        else:
+            loss = learned(given.contiguous(memory_format=layout), labels)
         number += 1
         yield Step(number, steps, loss, live, state_now, engine)
-
-
-def _by_hand(
-    chain: Chain, live: Mapping[str, Tensor], descent: Descent, data: Batches, recipe: Training
-) -> tuple[Learn, Tensor]:
-    """Learning without PyTorch's tape, and the place where it wants the images of each batch.
-
-    They are the first rows of what it reads; the rest stays 0.
-    """
-    size = min(recipe.batch_size, len(data))
-    room = data.images.new_zeros(filled_up(size), data.images[0].numel())
-
-    def learn(images: Tensor, labels: Tensor) -> Tensor:
-        losses = chain.learn(live, turned(room), labels[None], recipe.label_smoothing)
-        descent.move()
-        return losses[0]
-
-    return learn, room[:size]
 
 
 def _precision(recipe: Training, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:

@@ -55,9 +55,8 @@ class Population:
 
     @property
     def chain(self) -> Chain | None:
-        """The layers as a chain, if the first is sparse: it reads the streams where they lie."""
-        chain = None if self.apart else chain_of(self.architectures[0], self.patterns)
-        return chain if chain and chain.links[0].pattern else None
+        """The layers as a chain, if all are sparse."""
+        return chain_of(self.architectures[0], self.patterns, len(self.engines))
 
     def pack(self, members: Sequence[Mapping[str, Tensor]]) -> Weights:
         """One tensor for all members: (members, ...) padded by 0, or values block after block.

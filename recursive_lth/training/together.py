@@ -6,6 +6,7 @@ What a member becomes equals what `loop.training` would make of it, to rounding.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,10 +16,10 @@ from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.turning import turned
 from recursive_lth.config import Training
 from recursive_lth.ticket.moments import PER_ENTRY, State
-from recursive_lth.training.batches import Batches
-from recursive_lth.training.chain import Chain, filled_up
+from recursive_lth.training.batches import Batches, Drawn
 from recursive_lth.training.descent import Clip, Descent
 from recursive_lth.training.engine import DENSE, Plan
+from recursive_lth.training.lesson import Lesson
 from recursive_lth.training.loop import Step
 from recursive_lth.training.optimizer import rate_factor
 from recursive_lth.training.population import Population, graph_of, join
@@ -101,6 +102,9 @@ def training_together(members: Sequence[Member], plan: Plan = DENSE) -> Iterator
     begun = population.pack_state(
         [{kind: _on(tensors, device) for kind, tensors in m.state.items()} for m in members]
     )
+    chain, size = population.chain, min(recipe.batch_size, len(lead.data))
+    lesson = Lesson(chain, joined, size) if chain else None
+    joined = lesson.live if lesson else joined
     names = population.keys(lead.architecture.trainable)
     clip = _clip_by_member(population, names)
     is_planned = population.patterns or population.apart
@@ -117,28 +121,19 @@ def training_together(members: Sequence[Member], plan: Plan = DENSE) -> Iterator
         descent.follow(losses.sum())
         return losses.detach()
 
-    chain = population.chain
     learned: Learn = Recorded(learn, descent, tape) if tape else learn
-    if chain:
-        learned = _by_hand(chain, joined, descent, recipe)
-    batches = _batches(drawn, streams, is_filled_up=bool(chain))
-    for number, (images, labels) in enumerate(batches, start=lead.start):
+    if lesson:
+        batches: Iterator[tuple[Any, Tensor]] = _drawn(drawn, streams)
+    else:
+        batches = ((turned(laid), labels) for laid, labels in _laid(drawn, streams))
+    for number, (given, labels) in enumerate(batches, start=lead.start):
         descent.at(rate_factor(recipe, number, lead.steps))
-        losses = learned(images, labels)
+        if lesson:
+            losses = lesson.learn(given, labels, recipe.label_smoothing)
+            descent.move()
+        else:
+            losses = learned(given, labels)
         yield Round(number + 1, lead.steps, losses, population, joined, descent)
-
-
-def _by_hand(
-    chain: Chain, joined: Mapping[str, Tensor], descent: Descent, recipe: Training
-) -> Learn:
-    """Learning without PyTorch's tape."""
-
-    def learn(images: Tensor, labels: Tensor) -> Tensor:
-        losses = chain.learn(joined, images.flatten(0, 1), labels, recipe.label_smoothing)
-        descent.move()
-        return losses
-
-    return learn
 
 
 def _streams(members: Sequence[Member]) -> tuple[list[Member], Tensor]:
@@ -152,24 +147,38 @@ def _streams(members: Sequence[Member]) -> tuple[list[Member], Tensor]:
     return list(drawn.values()), streams.to(members[0].data.images.device)
 
 
-def _batches(
-    drawn: Sequence[Member], streams: Tensor, *, is_filled_up: bool
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Images (streams, features, samples) and labels (members, samples) of each step.
+def _laid(drawn: Sequence[Member], streams: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images (streams, samples, features) and labels (members, samples) of each step.
 
-    Images may be filled up with more that are 0, as a chain wants them.
+    Images are laid over those of the step before.
     """
     lead = drawn[0]
     size = min(lead.recipe.batch_size, len(lead.data))
     flat = lead.data.images.flatten(1)
-    laid = flat.new_zeros(len(drawn), filled_up(size) if is_filled_up else size, flat.shape[1])
+    laid = flat.new_empty(len(drawn), size, flat.shape[1])
     running = [
-        m.data.stream(size, m.seed, m.start, m.steps, into=laid[row, :size])
-        for row, m in enumerate(drawn)
+        m.data.stream(size, m.seed, m.start, m.steps, into=laid[row]) for row, m in enumerate(drawn)
     ]
     for batches in zip(*running, strict=True):
         labels = torch.stack([labels for _, labels, _ in batches])
-        yield turned(laid), labels.index_select(0, streams)
+        yield laid, labels.index_select(0, streams)
+
+
+def _drawn(drawn: Sequence[Member], streams: Tensor) -> Iterator[tuple[Drawn, Tensor]]:
+    """The same as rows of images, which stay where they are if all are plain and of one pool."""
+    pool = drawn[0].data.images
+    if any(m.data.images is not pool or m.data.is_augmented for m in drawn):
+        for laid, labels in _laid(drawn, streams):
+            rows = torch.arange(laid.shape[0] * laid.shape[1])
+            yield Drawn(laid.flatten(0, 1), rows), labels
+        return
+    running = [m.data.drawn(m.recipe.batch_size, m.seed, m.start, m.steps) for m in drawn]
+    for batches in zip(*running, strict=True):
+        rows, labels = (
+            torch.stack(each)
+            for each in zip(*((given.rows, labels) for given, labels, _ in batches), strict=True)
+        )
+        yield Drawn(pool.flatten(1), rows), labels.index_select(0, streams)
 
 
 def _clip_by_member(population: Population, names: Sequence[str]) -> Clip:

@@ -1,0 +1,100 @@
+"""Plans: how a network that trains alone is fastest, as one compiled chain or layer by layer."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from recursive_lth.architecture.graph import Architecture
+from recursive_lth.config import Training
+from recursive_lth.training.batches import Batches
+from recursive_lth.training.chain import is_chain
+from recursive_lth.training.choice import (
+    CLEAR,
+    MOST_DENSITY,
+    TURNS,
+    Choices,
+    in_turns,
+    large_and_thin,
+    onednn_layers,
+    sparse_layers,
+)
+from recursive_lth.training.engine import Plan, can_be_sparse, planned_engine
+from recursive_lth.training.loop import Step, training
+from recursive_lth.training.samples import Samples
+
+MARGIN = 0.95  # of the dense step's time that a compiled one must stay below
+
+
+def measured_plan(
+    architecture: Architecture,
+    weights: Mapping[str, Tensor],
+    masks: Mapping[str, Tensor],
+    recipe: Training,
+    device: torch.device,
+    choices: Choices,
+) -> Plan:
+    """What is fastest by `choices`, which measures what it does not know."""
+    by_onednn = onednn_layers(architecture, weights, recipe, device, choices)
+    dense = Plan((), by_onednn)
+    if large_and_thin(architecture, masks, recipe, MOST_DENSITY):
+        chain = chain_plan(architecture, recipe, device)
+        if chain and _is_faster(architecture, masks, recipe, choices, chain, dense):
+            return chain
+    return Plan.of(
+        sparse_layers(architecture, masks, recipe, device, choices, by_onednn), by_onednn
+    )
+
+
+def chain_plan(architecture: Architecture, recipe: Training, device: torch.device) -> Plan | None:
+    """Every layer sparse, if a compiled step can then train the network."""
+    can_be = is_chain(architecture) and recipe.is_plain and device.type == "cpu"
+    return Plan(can_be_sparse(architecture)) if can_be else None
+
+
+def _is_faster(
+    architecture: Architecture,
+    masks: Mapping[str, Tensor],
+    recipe: Training,
+    choices: Choices,
+    chain: Plan,
+    dense: Plan,
+) -> bool:
+    """True iff whole steps by the one plan take less time than by the other."""
+    remain = [f"{tuple(m.shape)} of which {int(m.count_nonzero())} remain" for m in masks.values()]
+    key = (
+        f"chain {', '.join(remain)}, {recipe.batch_size} samples, {recipe.optimizer}, "
+        f"{torch.get_num_threads()} threads{', dense by oneDNN' * bool(dense.onednn)}"
+    )
+
+    def measure() -> tuple[float, float]:
+        usual, other = (stepping(architecture, masks, recipe, plan) for plan in (dense, chain))
+        return in_turns(usual, other, torch.device("cpu"), clear=CLEAR)
+
+    return choices.is_faster(key, "sparse", "dense", MARGIN, measure)
+
+
+def stepping(
+    architecture: Architecture, masks: Mapping[str, Tensor], recipe: Training, plan: Plan
+) -> Callable[[], Step]:
+    """One step of a training on noise after the other, on the CPU."""
+    draw = torch.Generator().manual_seed(0)
+    pixels = architecture.shapes[architecture.input]
+    images = torch.rand(recipe.batch_size, *pixels, generator=draw)
+    labels = torch.randint(0, architecture.classes, (recipe.batch_size,), generator=draw)
+    plain = replace(recipe, shift=0, crop=0, flip=False)
+    weights = {
+        n: torch.randn(architecture.shape(n), generator=draw) / 32 for n in architecture.tensors
+    }
+    loop = training(
+        architecture,
+        weights,
+        masks,
+        Batches(Samples(images, labels), torch.zeros(1), plain),
+        plain,
+        steps=TURNS + 1,
+        seed=0,
+        engine=planned_engine(architecture, masks, plan, torch.device("cpu")),
+    )
+    return lambda: next(loop)
