@@ -1,5 +1,7 @@
 """Chains: a compiled step has the losses and gradients of PyTorch's tape, on any threads."""
 
+import math
+import os
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import replace
@@ -16,14 +18,15 @@ from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.layer import Layer
 from recursive_lth.architecture.zoo import convnet, mlp
 from recursive_lth.config import Training
-from recursive_lth.training.batches import Drawn
+from recursive_lth.training.batches import Batches, Drawn
 from recursive_lth.training.chain import is_chain
-from recursive_lth.training.compiled import BLOCK
 from recursive_lth.training.engine import DENSE, Plan, can_be_sparse, planned_engine
 from recursive_lth.training.lesson import Lesson
 from recursive_lth.training.loop import Step, training
 from recursive_lth.training.population import join
+from recursive_lth.training.samples import Samples
 from recursive_lth.training.together import Member, training_together
+from recursive_lth.training.vectors import BLOCK
 
 CPU = torch.device("cpu")
 NAMES = ("fc1", "fc2", "output")
@@ -110,7 +113,8 @@ def case(
         population = join(architectures, masks, plan, streams)
         tensors, chain = population.pack(weights), population.chain
     assert chain is not None
-    lesson = Lesson(chain, tensors, samples)
+    parts = [Batches(Samples(images, labels.new_zeros(1)), images[:1], Training())] * len(rows)
+    lesson = Lesson(chain, tensors, parts, samples)
 
     def by_tape(smoothing: float) -> Tensor:
         read = images[rows].mT
@@ -173,12 +177,16 @@ def threads() -> Iterator[Callable[[int], None]]:
     torch.set_num_threads(before)
 
 
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two cores")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("members", [1, 3])
-def test_threads_decide_no_bits(members: int, threads: Callable[[int], None]) -> None:
+def test_threads_decide_no_bits(
+    members: int, dtype: torch.dtype, threads: Callable[[int], None]
+) -> None:
     found = []
     for count in (1, 2):
         threads(count)
-        lesson, drawn, labels, _ = case(members, 2 * BLOCK + 5, 0.5, torch.float32, 1)
+        lesson, drawn, labels, _ = case(members, 2 * BLOCK + 5, 0.5, dtype, 1)
         losses = lesson.learn(drawn, labels, 0.1)
         found.append([losses, *(t.grad for t in lesson.live.values())])
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
@@ -199,6 +207,9 @@ def test_logits_far_apart_have_a_loss() -> None:
     lesson, drawn, labels, by_tape = case(1, 5, 1.0, torch.float32, 0)
     lesson.live["output.bias"].detach()[0] = 1e4
     torch.testing.assert_close(lesson.learn(drawn, labels, 0.1), by_tape(0.1).detach())
+    lesson.live["output.bias"].detach()[0] = -math.inf
+    if not bool((labels == 0).any()):
+        torch.testing.assert_close(lesson.learn(drawn, labels, 0.0), by_tape(0.0).detach())
 
 
 def test_images_are_read_where_they_lie() -> None:

@@ -53,6 +53,8 @@ HOMES = {
     "distributed": ("running/workers", "tuning/cluster"),
     "matplotlib": ("report",),
     "jinja2": ("report",),
+    "numba": ("training/compiled", "training/vectors"),
+    "llvmlite": ("training/vectors",),
     "cyclopts": ("cli",),
     "rich": ("cli",),
     "torchvision": ("training/datasets", "architecture/importing/torchvision_models"),

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 from test_choice import CPU, RECIPE, masks
-from test_grow import NETWORKS
 
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.zoo import convnet, mlp
@@ -68,7 +67,8 @@ def test_the_faster_is_chosen_once(
     [
         (LARGE, 0.1, replace(RECIPE, dropout=0.5)),
         (LARGE, 0.1, replace(RECIPE, precision="bfloat16")),
-        (LARGE, 0.6, RECIPE),
+        (LARGE, 0.1, replace(RECIPE, batch_size=1000)),
+        (LARGE, 0.63, RECIPE),
         (mlp((64,), 10, (64,)), 0.01, RECIPE),
         (convnet((3, 32, 32), 10, (64,)), 0.1, RECIPE),
     ],
@@ -86,9 +86,9 @@ def test_who_is_never_measured_as_a_chain(
 
 
 def test_a_graphics_card_has_no_chains() -> None:
-    assert chain_plan(LARGE, RECIPE, CPU) == CHAIN
-    assert chain_plan(LARGE, RECIPE, torch.device("cuda")) is None
-    assert chain_plan(NETWORKS["convnet"], RECIPE, CPU) is None
+    few = masks(LARGE, 0.1)
+    assert chain_plan(LARGE, few, RECIPE, CPU) == CHAIN
+    assert chain_plan(LARGE, few, RECIPE, torch.device("cuda")) is None
 
 
 def test_a_thin_network_is_faster_as_a_chain() -> None:

@@ -9,7 +9,7 @@ what each level costs is what is compared; start-up weighs more here. Each way i
 own, one thread a process, the ways one after the other.
 
 Found, on an Intel Xeon: 3.31 times, with other work beside the first way, which by itself takes a
-twentieth less. It was 3.23 before sparse perceptrons trained without PyTorch's tape.
+twentieth less. That was before sparse perceptrons trained by a compiled step.
 
 Writes prune_together.json beside itself, and prints the table. Some 30 minutes on two cores.
 """

@@ -48,7 +48,7 @@ Engine = Annotated[
     str | None,
     _option(
         "--engine",
-        "How layers train: dense, sparse (remaining weights alone), or auto, which measures each.",
+        "How layers train: dense, sparse (remaining weights alone), or auto, which measures.",
         metavar="auto, dense or sparse",
     ),
 ]

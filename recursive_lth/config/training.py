@@ -98,7 +98,7 @@ class Training:
     shrink: float = 1.0  # weights times this before a ticket grows (Ash & Adams 2020)
     perturb: float = 0.0  # fresh initial weights times this are added there
     threads: int = 1  # pinned, since the number of threads changes the last bits
-    engine: str = "auto"  # dense, sparse (remaining weights alone), or by layer what is faster
+    engine: str = "auto"  # dense, sparse (remaining weights alone), or what is faster
     precision: str = "float32"  # or bfloat16: of what layers compute; weights stay float32
 
     def __post_init__(self) -> None:

@@ -6,10 +6,9 @@ from recursive_lth.running.job import Bench, Job
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.choice import large_and_thin, onednn_layers
 from recursive_lth.training.engine import DENSE, Plan, can_be_sparse
-from recursive_lth.training.plans import chain_plan, measured_plan
+from recursive_lth.training.plans import chain_plan, measured_plan, whole_chain
 
 MOST_TOGETHER = 0.33  # density of a layer that is sparse in a company
-MOST_IN_CHAIN = 0.45  # of all weights, where the company is one compiled chain
 
 
 def plan_of(bench: Bench[Any], ticket: Ticket, job: Job, *, is_alone: bool = True) -> Plan:
@@ -26,18 +25,14 @@ def plan_of(bench: Bench[Any], ticket: Ticket, job: Job, *, is_alone: bool = Tru
         return DENSE
     device, choices, weights = bench.batches.images.device, bench.choices, ticket.weights
     is_whole = bool(job.lens or job.tallies or not ticket.is_plain)
-    chain = None if is_whole else chain_plan(architecture, recipe, device)
     if recipe.engine == "sparse":
         able = () if is_whole else can_be_sparse(architecture)
         found = tuple(name for name in able if not bool(masks[f"{name}.weight"].all()))
-        return chain if chain and found else Plan(found)
+        chain = whole_chain(architecture, recipe, device) if found else None
+        return chain or Plan(found)
     if is_alone and not is_whole:
         return measured_plan(architecture, weights, masks, recipe, device, choices)
-    if (
-        chain
-        and ticket.cost.density <= MOST_IN_CHAIN
-        and large_and_thin(architecture, masks, recipe, MOST_IN_CHAIN)
-    ):
+    if not is_whole and (chain := chain_plan(architecture, masks, recipe, device)):
         return chain
     thin = () if is_whole else large_and_thin(architecture, masks, recipe, MOST_TOGETHER)
     return Plan.of(thin, onednn_layers(architecture, weights, recipe, device, choices))

@@ -45,7 +45,7 @@ class Bench(Generic[E]):
     stages: Stages
     meter: Told
     clock: Clock
-    choices: Choices = field(default_factory=Choices)  # of engines, by layer
+    choices: Choices = field(default_factory=Choices)  # of engines, as measured
     perform: "Perform | None" = None  # trains in place of `fit`, together with others
     source: Source[E] | None = None  # None: its trainings stay in this process
     crew: "Crew | None" = None  # who trains several at once; None: this process

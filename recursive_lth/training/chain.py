@@ -34,7 +34,7 @@ def chain_of(
 ) -> Chain | None:
     """The chain that an architecture is, or that many joined are, whose weights have `patterns`.
 
-    None where a weight is dense, or anything but ReLUs lies between linear layers, or not on a CPU.
+    None where a weight is dense, where anything but ReLUs lies between, or off the CPU.
     """
     if not is_chain(architecture) or not patterns.keys() >= set(architecture.prunable):
         return None

@@ -1,69 +1,59 @@
 """A training step of a sparse perceptron, compiled: unit by unit, block by block of samples.
 
-The units of all layers are numbered in one row, behind the pixels, and a wire is an entry of one
-sparse matrix between them. A thread takes `BLOCK` samples through the whole network and back, so
-that what it reads again lies in its own cache; members of a population go side by side. What a
-block adds to a gradient is kept apart, so that the number of threads decides no bits.
+The units of all layers are numbered in one row, behind the pixels, and what they read is one sparse
+matrix (`lesson.Layers`, `lesson.Side`). A thread takes BLOCK samples through the whole network and
+back, so that what it reads again lies in its own cache; members of a population go side by side.
+
+What a block adds to a gradient is kept apart, and no sum is left to the compiler to order: neither
+the number of threads decides bits, nor whether code was compiled now or kept on disk. Numba keeps
+it beside this file, or in the user's cache where that cannot be written to.
 """
 
 import math
 import threading
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
-import numpy as np
 from numba import njit, prange
 
-BLOCK = 64  # samples
+from recursive_lth.errors import InputError
+from recursive_lth.training.vectors import BLOCK, add_rows, multiply_rows, sum_of_row
+
 _ONE_AT_A_TIME = threading.Lock()  # not every pool of threads takes two callers
 
 
-class Layers(NamedTuple):
-    """The members' first units in each layer, (layers, members + 1), and which are rectified.
-
-    Rows of activations are pixels and then units, layer by layer; rows of slopes are units.
-    """
-
-    first: np.ndarray
-    is_rectified: np.ndarray  # (layers,) bool
-
-
-class Side(NamedTuple):
-    """What units read: of activations, or of the slopes of those that read them.
-
-    Unit n takes `rows` from `starts[n]` to `starts[n + 1]`, each times the value at its `place`.
-    Values lie in the order in which units read activations.
-    """
-
-    starts: np.ndarray  # (units + 1,) int64
-    rows: np.ndarray  # (n,) uint32: no sign to be looked at
-    places: np.ndarray  # (n,) uint32
-
-
 def _compiled(function: Any = None, *, is_parallel: bool = False) -> Any:
-    """Compiled at its first call, and kept on disk where that can be written to.
-
-    Sums may be taken in any order, one order for ever; what is no number stays none.
-    """
+    """Compiled at its first call, and kept on disk where there is a place for it."""
     if function is None:
         return partial(_compiled, is_parallel=is_parallel)
-    how = {"fastmath": {"reassoc", "contract", "nsz"}, "error_model": "numpy", "nogil": True}
+    how: dict[str, Any] = {"error_model": "numpy", "nogil": True, "parallel": is_parallel}
     try:
-        return njit(function, cache=True, parallel=is_parallel, **how)
-    except RuntimeError:  # neither beside this file nor in the user's own folder
-        return njit(function, parallel=is_parallel, **how)
+        return njit(function, cache=True, **how)
+    except RuntimeError:  # "no locator available"
+        return njit(function, **how)
 
 
-def step(threads, *given):
-    """One step on so many threads, of those that the process may have."""
-    several = min(threads, numba.config.NUMBA_NUM_THREADS)
-    if several == 1:
-        _step(*given)
-        return
-    with _ONE_AT_A_TIME:
-        numba.set_num_threads(several)
-        _step_on_threads(*given)
+def step(threads: int, *given: Any) -> None:
+    """`_step` on so many threads, of those that the process may have.
+
+    With several, a process that is forked later cannot train, and PyTorch, which may share them,
+    must be told again how many are its own.
+    """
+    run = _step if threads == 1 else _step_on_threads
+    is_new = not run.signatures
+    try:
+        with _ONE_AT_A_TIME:
+            if threads > 1:
+                numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+            run(*given)
+    except Exception as error:
+        if not is_new:
+            raise
+        raise InputError(
+            f"the compiled training step did not begin ({type(error).__name__}: {error}): delete "
+            f"what Numba keeps in {run.stats.cache_path}, or train with training.engine=dense"
+        ) from error
 
 
 @_compiled
@@ -127,9 +117,10 @@ def _forward(layers, read, member, values, biases, seen):
     pixels, zero = len(seen) - len(biases), seen.dtype.type(0)
     for layer in range(len(layers.first)):
         for unit in range(layers.first[layer, member], layers.first[layer, member + 1]):
+            start, end = read.starts[unit], read.starts[unit + 1]
             out = seen[pixels + unit]
             out[:] = biases[unit]
-            _add(out, read, unit, values, seen)
+            add_rows(seen, pixels + unit, read.rows, read.places, start, end, values, seen)
             if layers.is_rectified[layer]:
                 for n in range(BLOCK):
                     out[n] = zero if out[n] < zero else out[n]
@@ -142,60 +133,15 @@ def _backward(layers, read, readers, member, values, seen, slopes, of_values, of
         for unit in range(layers.first[layer, member], layers.first[layer, member + 1]):
             slope, out = slopes[unit], seen[pixels + unit]
             if layer < last:
+                start, end = readers.starts[unit], readers.starts[unit + 1]
                 slope[:] = zero
-                _add(slope, readers, unit, values, slopes)
+                add_rows(slopes, unit, readers.rows, readers.places, start, end, values, slopes)
             if layers.is_rectified[layer]:
                 for n in range(BLOCK):
                     slope[n] = zero if out[n] <= zero else slope[n]
-            total = zero
-            for n in range(BLOCK):
-                total += slope[n]
-            of_biases[unit] = total
-            _dots(slope, read, unit, seen, of_values)
-
-
-@_compiled
-def _add(out, side, unit, values, x):
-    """Add rows of x, each times its value, eight at a time: `out` is read once for all."""
-    k, end, rows, at = side.starts[unit], side.starts[unit + 1], side.rows, side.places
-    while k + 8 <= end:
-        a, b, c, d = x[rows[k]], x[rows[k + 1]], x[rows[k + 2]], x[rows[k + 3]]
-        e, f, g, h = x[rows[k + 4]], x[rows[k + 5]], x[rows[k + 6]], x[rows[k + 7]]
-        p, q, r, s = values[at[k]], values[at[k + 1]], values[at[k + 2]], values[at[k + 3]]
-        t, u, v, w = values[at[k + 4]], values[at[k + 5]], values[at[k + 6]], values[at[k + 7]]
-        for n in range(BLOCK):
-            out[n] += (
-                p * a[n] + q * b[n] + r * c[n] + s * d[n]
-                + t * e[n] + u * f[n] + v * g[n] + w * h[n]
-            )  # fmt: skip
-        k += 8
-    while k < end:
-        a, p = x[rows[k]], values[at[k]]
-        for n in range(BLOCK):
-            out[n] += p * a[n]
-        k += 1
-
-
-@_compiled
-def _dots(slope, side, unit, x, found):
-    """The products of a slope and rows of x, four at a time: the slope is read once for all."""
-    k, end, rows, zero = side.starts[unit], side.starts[unit + 1], side.rows, x.dtype.type(0)
-    while k + 4 <= end:
-        a, b, c, d = x[rows[k]], x[rows[k + 1]], x[rows[k + 2]], x[rows[k + 3]]
-        p, q, r, s = zero, zero, zero, zero
-        for n in range(BLOCK):
-            p += slope[n] * a[n]
-            q += slope[n] * b[n]
-            r += slope[n] * c[n]
-            s += slope[n] * d[n]
-        found[k], found[k + 1], found[k + 2], found[k + 3] = p, q, r, s
-        k += 4
-    while k < end:
-        a, p = x[rows[k]], zero
-        for n in range(BLOCK):
-            p += slope[n] * a[n]
-        found[k] = p
-        k += 1
+            of_biases[unit] = sum_of_row(slopes, unit)
+            start, end = read.starts[unit], read.starts[unit + 1]
+            multiply_rows(slopes, unit, read.rows, start, end, seen, of_values)
 
 
 @_compiled
@@ -213,7 +159,8 @@ def _cross_entropy(labels, begin, smoothing, logits, slopes):
         log, right = math.log(whole) + top, labels[begin + n]
         total += (1 - smoothing) * (log - logits[right, n])
         for label in range(classes):
-            total += smoothing / classes * (log - logits[label, n])
+            if smoothing > 0:  # else what is infinitely unlikely costs nothing
+                total += smoothing / classes * (log - logits[label, n])
             slopes[label, n] = (slopes[label, n] / whole - smoothing / classes) / samples
         slopes[right, n] -= (1 - smoothing) / samples
     return total / samples

@@ -1,52 +1,92 @@
-"""Lessons: a chain is taught a batch after another, without PyTorch's tape.
+"""Lessons: a chain is taught one batch after another by a compiled step.
 
 A step with few remaining weights is over before PyTorch has called the operators of a tape. Here
-all layers are one sparse matrix between units (`compiled`), and their tensors lie end to end.
+all layers are one sparse matrix between units, and their tensors lie end to end.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from recursive_lth.training.batches import Drawn
+from recursive_lth.config import Training
+from recursive_lth.errors import InputError
+from recursive_lth.training.batches import Batches, Drawn
 from recursive_lth.training.chain import Chain
+
+MOST_SAMPLES = 512  # of a batch: each block of 64 keeps a gradient of its own
+
+
+class Layers(NamedTuple):
+    """The members' first units in each layer, (layers, members + 1), and which are rectified.
+
+    Rows of activations are pixels and then units, layer by layer; rows of slopes are units.
+    """
+
+    first: np.ndarray
+    is_rectified: np.ndarray  # (layers,) bool
+
+
+class Side(NamedTuple):
+    """What units read: of activations, or of the slopes of those that read them.
+
+    Unit n takes `rows` from `starts[n]` to `starts[n + 1]`, each times the value at its `place`.
+    Values lie in the order in which units read activations.
+    """
+
+    starts: np.ndarray  # (units + 1,) int64
+    rows: np.ndarray  # (n,) uint32
+    places: np.ndarray  # (n,) uint32
+
+
+def can_be_taught(recipe: Training) -> bool:
+    """True iff a compiled step knows all that the recipe asks for."""
+    return recipe.is_plain and recipe.batch_size <= MOST_SAMPLES
 
 
 class Lesson:
     """A chain that is taught batches of one size: its tensors end to end, and room to compute.
 
-    `live` are the tensors to be moved, each with its place for a gradient.
+    `live` are the tensors to be moved. Each has its gradient's place for good: nobody may take it
+    away. `parts` are the data, one for each stream of batches.
+
+    Raises `InputError` where the data are not those that the network reads.
     """
 
-    def __init__(self, chain: Chain, tensors: Mapping[str, Tensor], batch_size: int) -> None:
-        from recursive_lth.training import compiled  # and a compiler with it, where it is used
+    def __init__(
+        self, chain: Chain, tensors: Mapping[str, Tensor], parts: Sequence[Batches], batch_size: int
+    ) -> None:
+        from recursive_lth.training.vectors import BLOCK  # and a compiler with it, where it is used
 
-        self.step: Any = compiled.step
         links, like = chain.links, tensors[chain.links[0].weight]
         entries = [len(link.pattern.places) for link in links]
         layers = [link.pattern.shape[0] for link in links]
-        pixels, units = links[0].pattern.shape[1], sum(layers)
-        block, blocks = compiled.BLOCK, math.ceil(batch_size / compiled.BLOCK)
-        self.wires = _wires(chain, compiled)
+        pixels, units, blocks = (
+            links[0].pattern.shape[1],
+            sum(layers),
+            math.ceil(batch_size / BLOCK),
+        )
+        for part in parts:
+            _check(part, pixels // len(parts), layers[-1] // chain.members, like.dtype)
+        self.wires = _wires(chain)
         self.values, self.biases = like.new_zeros(sum(entries)), like.new_zeros(units)
         self.of_values = like.new_zeros(blocks, sum(entries))
         self.of_biases = like.new_zeros(blocks, units)
         self.losses = like.new_zeros(blocks, chain.members)
-        seen, slopes = (like.new_zeros(blocks, n, block) for n in (pixels + units, units))
+        seen, slopes = (like.new_zeros(blocks, n, BLOCK) for n in (pixels + units, units))
         room = (seen, slopes, self.of_values, self.of_biases, self.losses)
         self.room = tuple(tensor.numpy() for tensor in room)
         weights, biases = [link.weight for link in links], [link.bias for link in links]
-        parts = {
+        places = {
             **_named(weights, entries, self.values, self.of_values[0]),
             **_named(biases, layers, self.biases, self.of_biases[0]),
         }
         self.live: dict[str, Tensor] = {}
         for name, given in tensors.items():
-            own, slope = (part.view_as(given) for part in parts[name])
+            own, slope = (place.view_as(given) for place in places[name])
             self.live[name] = own.copy_(given).requires_grad_()
             self.live[name].grad = slope
 
@@ -55,14 +95,38 @@ class Lesson:
 
         The gradient of their sum is put down with the live tensors.
         """
+        from recursive_lth.training.compiled import step
+
         values, biases = self.values.numpy(), self.biases.numpy()
         images, rows = drawn.images.numpy(), drawn.rows.view(-1, labels.shape[1]).numpy()
         given = (*self.wires, values, biases, images, rows, labels.numpy())
-        self.step(torch.get_num_threads(), *given, values.dtype.type(label_smoothing), self.room)
+        threads = torch.get_num_threads()
+        step(threads, *given, values.dtype.type(label_smoothing), self.room)
+        if torch.get_num_threads() != threads:  # Numba has begun, and shares PyTorch's
+            torch.set_num_threads(threads)
         for block in range(1, len(self.losses)):
             for found in (self.of_values, self.of_biases, self.losses):
                 found[0] += found[block]
         return self.losses[0].clone()
+
+
+def _check(part: Batches, features: int, classes: int, dtype: torch.dtype) -> None:
+    """Raise where compiled code, which looks at no bounds, would go beyond them."""
+    images, labels, rows = part.images, part.labels, part.rows
+    if images[0].numel() != features or images.dtype != dtype:
+        raise InputError(
+            f"the network reads {features} numbers in {dtype}, the data have {images[0].numel()} "
+            f"in {images.dtype}"
+        )
+    if labels.dtype != torch.int64 or not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise InputError(
+            f"labels must be int64 from 0 to {classes - 1}, got {labels.dtype} from "
+            f"{int(labels.min())} to {int(labels.max())}"
+        )
+    if rows is None:
+        rows = torch.tensor([0, len(labels) - 1])
+    if not 0 <= int(rows.min()) <= int(rows.max()) < len(images):
+        raise InputError(f"samples must be rows of the {len(images)} images there are")
 
 
 def _named(
@@ -73,7 +137,7 @@ def _named(
     return dict(zip(names, parts, strict=True))
 
 
-def _wires(chain: Chain, compiled: Any) -> tuple[Any, Any, Any]:
+def _wires(chain: Chain) -> tuple[Layers, Side, Side]:
     """Who reads whom among the units of all layers, as compiled steps take it."""
     patterns = [link.pattern for link in chain.links]
     layers, later = [pattern.shape[0] for pattern in patterns], patterns[1:]
@@ -82,17 +146,17 @@ def _wires(chain: Chain, compiled: Any) -> tuple[Any, Any, Any]:
     sources = [0, *(patterns[0].shape[1] + units[:-2])]
     owned = np.outer(layers, np.arange(chain.members + 1)) // chain.members
     rectified = np.array([link.is_rectified for link in chain.links])
-    read = compiled.Side(
+    read = Side(
         _counted([p.starts for p in patterns]),
         _numbers([p.columns for p in patterns], sources),
         np.arange(entries[-1], dtype=np.uint32),
     )
-    readers = compiled.Side(
+    readers = Side(
         _counted([p.starts_turned for p in later]),
         _numbers([p.rows for p in later], units[1:-1]),
         _numbers([p.turn for p in later], entries[1:-1]),
     )
-    return compiled.Layers(units[:-1, None] + owned, rectified), read, readers
+    return Layers(units[:-1, None] + owned, rectified), read, readers
 
 
 def _numbers(numbers: Sequence[Tensor], first: Sequence[int] | np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from recursive_lth.training.batches import Batches
 from recursive_lth.training.descent import Descent
 from recursive_lth.training.engine import Engine, dense_engine
 from recursive_lth.training.lens import Lens, whole
-from recursive_lth.training.lesson import Lesson
+from recursive_lth.training.lesson import Lesson, can_be_taught
 from recursive_lth.training.optimizer import rate_factor
 from recursive_lth.training.recorded import Learn, Recorded, tape_for
 
@@ -85,8 +85,8 @@ def training(
     live = {name: t.clone() for name, t in engine.pack(here).items()}
     lens = lens or Lens(architecture.trainable, whole)
     lesson = None
-    if engine.chain and lens.is_plain and recipe.is_plain:
-        lesson = Lesson(engine.chain, live, min(recipe.batch_size, len(data)))
+    if engine.chain and lens.is_plain and can_be_taught(recipe):
+        lesson = Lesson(engine.chain, live, [data], min(recipe.batch_size, len(data)))
         live = lesson.live
     covered = {name: mask for name, mask in masks.items() if name not in engine.patterns}
     begun = engine.pack_state(

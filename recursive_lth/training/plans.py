@@ -1,4 +1,7 @@
-"""Plans: how a network that trains alone is fastest, as one compiled chain or layer by layer."""
+"""Plans: how a network that trains alone is fastest, as one compiled chain or layer by layer.
+
+Layers are measured one by one only where the chain as a whole does not gain.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,7 +15,6 @@ from recursive_lth.training.batches import Batches
 from recursive_lth.training.chain import is_chain
 from recursive_lth.training.choice import (
     CLEAR,
-    MOST_DENSITY,
     TURNS,
     Choices,
     in_turns,
@@ -21,9 +23,11 @@ from recursive_lth.training.choice import (
     sparse_layers,
 )
 from recursive_lth.training.engine import Plan, can_be_sparse, planned_engine
+from recursive_lth.training.lesson import can_be_taught
 from recursive_lth.training.loop import Step, training
 from recursive_lth.training.samples import Samples
 
+MOST_IN_CHAIN = 0.6  # of all weights, above which no compiled chain has been worth it
 MARGIN = 0.95  # of the dense step's time that a compiled one must stay below
 
 
@@ -37,19 +41,32 @@ def measured_plan(
 ) -> Plan:
     """What is fastest by `choices`, which measures what it does not know."""
     by_onednn = onednn_layers(architecture, weights, recipe, device, choices)
-    dense = Plan((), by_onednn)
-    if large_and_thin(architecture, masks, recipe, MOST_DENSITY):
-        chain = chain_plan(architecture, recipe, device)
-        if chain and _is_faster(architecture, masks, recipe, choices, chain, dense):
-            return chain
-    return Plan.of(
-        sparse_layers(architecture, masks, recipe, device, choices, by_onednn), by_onednn
+    chain, dense = chain_plan(architecture, masks, recipe, device), Plan((), by_onednn)
+    if chain and _is_faster(architecture, masks, recipe, choices, chain, dense):
+        return chain
+    sparse = sparse_layers(architecture, masks, recipe, device, choices, by_onednn)
+    return Plan.of(sparse, by_onednn)
+
+
+def chain_plan(
+    architecture: Architecture,
+    masks: Mapping[str, Tensor],
+    recipe: Training,
+    device: torch.device,
+) -> Plan | None:
+    """Every layer sparse, where a compiled step can train that and large layers gain by it."""
+    plan, weights = (
+        whole_chain(architecture, recipe, device),
+        sum(m.numel() for m in masks.values()),
     )
+    remaining = sum(int(mask.count_nonzero()) for mask in masks.values())
+    is_large = bool(large_and_thin(architecture, masks, recipe, 1.0))
+    return plan if is_large and remaining <= MOST_IN_CHAIN * weights else None
 
 
-def chain_plan(architecture: Architecture, recipe: Training, device: torch.device) -> Plan | None:
-    """Every layer sparse, if a compiled step can then train the network."""
-    can_be = is_chain(architecture) and recipe.is_plain and device.type == "cpu"
+def whole_chain(architecture: Architecture, recipe: Training, device: torch.device) -> Plan | None:
+    """Every layer sparse, where a compiled step can train that."""
+    can_be = is_chain(architecture) and can_be_taught(recipe) and device.type == "cpu"
     return Plan(can_be_sparse(architecture)) if can_be else None
 
 

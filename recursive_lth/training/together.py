@@ -19,7 +19,7 @@ from recursive_lth.ticket.moments import PER_ENTRY, State
 from recursive_lth.training.batches import Batches, Drawn
 from recursive_lth.training.descent import Clip, Descent
 from recursive_lth.training.engine import DENSE, Plan
-from recursive_lth.training.lesson import Lesson
+from recursive_lth.training.lesson import Lesson, can_be_taught
 from recursive_lth.training.loop import Step
 from recursive_lth.training.optimizer import rate_factor
 from recursive_lth.training.population import Population, graph_of, join
@@ -103,7 +103,8 @@ def training_together(members: Sequence[Member], plan: Plan = DENSE) -> Iterator
         [{kind: _on(tensors, device) for kind, tensors in m.state.items()} for m in members]
     )
     chain, size = population.chain, min(recipe.batch_size, len(lead.data))
-    lesson = Lesson(chain, joined, size) if chain else None
+    parts = [one.data for one in drawn]
+    lesson = Lesson(chain, joined, parts, size) if chain and can_be_taught(recipe) else None
     joined = lesson.live if lesson else joined
     names = population.keys(lead.architecture.trainable)
     clip = _clip_by_member(population, names)
@@ -172,13 +173,12 @@ def _drawn(drawn: Sequence[Member], streams: Tensor) -> Iterator[tuple[Drawn, Te
             rows = torch.arange(laid.shape[0] * laid.shape[1])
             yield Drawn(laid.flatten(0, 1), rows), labels
         return
+    flat = pool.flatten(1)
     running = [m.data.drawn(m.recipe.batch_size, m.seed, m.start, m.steps) for m in drawn]
     for batches in zip(*running, strict=True):
-        rows, labels = (
-            torch.stack(each)
-            for each in zip(*((given.rows, labels) for given, labels, _ in batches), strict=True)
-        )
-        yield Drawn(pool.flatten(1), rows), labels.index_select(0, streams)
+        rows = torch.stack([given.rows for given, _, _ in batches])
+        labels = torch.stack([labels for _, labels, _ in batches])
+        yield Drawn(flat, rows), labels.index_select(0, streams)
 
 
 def _clip_by_member(population: Population, names: Sequence[str]) -> Clip:
