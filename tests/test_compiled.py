@@ -94,7 +94,9 @@ def test_data_that_are_not_the_networks_are_refused(
     """Compiled code looks at no bounds."""
     one = member(mlp((1, 4, 4), 3, (7, 5)), RECIPES["momentum"], 0, 0.4)
     bad = replace(one, data=spoiled(one))
-    train = (lambda: last_of(bad)) if is_alone else (lambda: together([one, bad]))
+    train: Callable[[], object] = (
+        (lambda: last_of(bad)) if is_alone else (lambda: together([one, bad]))
+    )
     with pytest.raises(InputError, match=reason):
         train()
 
