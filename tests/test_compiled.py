@@ -1,5 +1,6 @@
 """Compiled steps: the same bits however they came to be, and nothing read beyond its bounds."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from test_together import RECIPES, member
 
 from recursive_lth.architecture.zoo import mlp
 from recursive_lth.errors import InputError
-from recursive_lth.training import compiled
+from recursive_lth.training import compiled, lesson
 from recursive_lth.training.batches import Batches
 from recursive_lth.training.engine import Plan
 from recursive_lth.training.samples import Samples
@@ -26,8 +27,8 @@ import hashlib, sys
 import torch
 torch.set_num_threads(int(sys.argv[1]))
 from test_chain import case
-lesson, drawn, labels, _ = case(3, 150, 0.6, torch.float32, 5)
-found = [lesson.learn(drawn, labels, 0.1), *(t.grad for t in lesson.live.values())]
+lesson, picked, labels, _ = case(3, 150, 0.6, torch.float32, 5)
+found = [lesson.learn(picked, labels, 0.1), *(t.grad for t in lesson.live.values())]
 print(hashlib.sha256(b"".join(t.numpy().tobytes() for t in found)).hexdigest())
 print(torch.get_num_threads())
 """
@@ -51,13 +52,21 @@ def test_bits_know_nothing_of_caches_and_threads(tmp_path: Path) -> None:
     expected = digest(tmp_path, 1)
     assert expected[1] == "1"
     assert digest(tmp_path, 1) == expected
-    gone = [path for path in tmp_path.rglob("*_learn*") if path.is_file()]
-    assert gone
-    for path in gone:
-        path.unlink()
-    if (os.cpu_count() or 1) > 1:
-        assert digest(tmp_path, 2) == [expected[0], "2"]
-    assert digest(tmp_path, 1) == expected
+    for threads in (1, 2) if (os.cpu_count() or 1) > 1 else (1,):
+        for name in ("*_learn*", "*step*"):
+            gone = [path for path in tmp_path.rglob(name) if path.is_file()]
+            assert gone
+            for path in gone:
+                path.unlink()
+        assert digest(tmp_path, threads) == [expected[0], str(threads)]
+
+
+def test_all_that_is_compiled_stands_in_one_file() -> None:
+    """Numba looks at that file alone, to know whether what it kept still holds."""
+    tree = ast.parse(Path(compiled.__file__).read_text("utf-8"))
+    names = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    assert names
+    assert not any(name and name.startswith("recursive_lth") for name in names)
 
 
 def data(one: Member, images: torch.Tensor, labels: torch.Tensor) -> Batches:
@@ -101,19 +110,39 @@ def test_data_that_are_not_the_networks_are_refused(
         train()
 
 
-def test_a_cache_that_is_no_use_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+class Broken:
+    """A compiled step that knew some kinds of arguments, and fails at others or at the same."""
+
+    stats = type("Stats", (), {"cache_path": "/somewhere"})
+
+    def __init__(self, known: int, after: int) -> None:
+        self.signatures, self.after = ["known"] * known, after
+
+    def __call__(self, *given: object) -> None:
+        self.signatures = ["known"] * self.after
+        raise OSError("no space left")
+
+
+@pytest.mark.parametrize(("known", "after"), [(0, 0), (0, 1), (1, 2)])
+def test_a_cache_that_is_no_use_is_named(
+    known: int, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A damaged file of Numba's, or a full disk, stops a training before its first step."""
-
-    class Broken:
-        signatures: tuple[str, ...] = ()
-        stats = type("Stats", (), {"cache_path": "/somewhere"})
-
-        def __call__(self, *given: object) -> None:
-            raise OSError("no space left")
-
-    monkeypatch.setattr(compiled, "_step", Broken())
+    monkeypatch.setattr(compiled, "step", Broken(known, after))
     with pytest.raises(InputError, match=r"no space left\): delete what Numba keeps in /somewhere"):
-        compiled.step(1)
+        lesson._step(1)
+    monkeypatch.setattr(compiled, "step", Broken(1, 1))
+    with pytest.raises(OSError, match="no space left"):
+        lesson._step(1)
+
+
+def test_augmented_samples_may_repeat_rows() -> None:
+    """They are copied, and there are more of them than images in their pool."""
+    one = member(mlp((1, 4, 4), 3, (7, 5)), RECIPES["adamw, shifted"], 0, 0.4)
+    rows = torch.arange(len(one.data.labels)).repeat(2)
+    samples = Samples(one.data.images, one.data.labels[rows], rows)
+    black = torch.zeros(1, dtype=torch.float64)
+    last_of(replace(one, data=Batches(samples, black, one.recipe)))
 
 
 def test_no_place_for_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:

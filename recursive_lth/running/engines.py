@@ -9,6 +9,7 @@ from recursive_lth.training.engine import DENSE, Plan, can_be_sparse
 from recursive_lth.training.plans import chain_plan, measured_plan, whole_chain
 
 MOST_TOGETHER = 0.33  # density of a layer that is sparse in a company
+MOST_IN_CHAIN = 0.6  # of all weights, where the company is a compiled chain: 1.15 times as fast
 
 
 def plan_of(bench: Bench[Any], ticket: Ticket, job: Job, *, is_alone: bool = True) -> Plan:
@@ -32,7 +33,7 @@ def plan_of(bench: Bench[Any], ticket: Ticket, job: Job, *, is_alone: bool = Tru
         return chain or Plan(found)
     if is_alone and not is_whole:
         return measured_plan(architecture, weights, masks, recipe, device, choices)
-    if not is_whole and (chain := chain_plan(architecture, masks, recipe, device)):
+    if not is_whole and (chain := chain_plan(architecture, masks, recipe, device, MOST_IN_CHAIN)):
         return chain
     thin = () if is_whole else large_and_thin(architecture, masks, recipe, MOST_TOGETHER)
     return Plan.of(thin, onednn_layers(architecture, weights, recipe, device, choices))

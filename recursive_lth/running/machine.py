@@ -9,7 +9,9 @@ import torch
 
 import recursive_lth
 
-PACKAGES = ("recursive-lth", "torch", "torchvision", "optuna", "numpy", "networkx", "safetensors")
+PACKAGES = (
+    "recursive-lth", "torch", "torchvision", "optuna", "numba", "numpy", "networkx", "safetensors",
+)  # fmt: skip
 
 
 def machine(device: str, threads: int) -> dict[str, Any]:

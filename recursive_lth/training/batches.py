@@ -15,7 +15,7 @@ from recursive_lth.training.samples import Samples
 Batch = Callable[[Tensor, slice], Tensor]  # (rows of images, their places in the epoch) -> images
 
 
-class Drawn(NamedTuple):
+class Picked(NamedTuple):
     """Images (n, features), of which some `rows` (samples,), or (streams, samples), are meant."""
 
     images: Tensor
@@ -92,18 +92,18 @@ class Batches:
             else:
                 yield index_select(flat, 0, rows, out=into), labels, epoch
 
-    def drawn(
+    def picked(
         self, batch_size: int, seed: int, start: int, steps: int
-    ) -> Iterator[tuple[Drawn, Tensor, int]]:
+    ) -> Iterator[tuple[Picked, Tensor, int]]:
         """The same batches as rows of flat images; plain ones stay where they are."""
         if not self.is_augmented:
             flat = self.images.flatten(1)
             for rows, _, labels, epoch in self._order(batch_size, seed, start, steps):
-                yield Drawn(flat, rows), labels, epoch
+                yield Picked(flat, rows), labels, epoch
             return
         rows = arange(min(batch_size, len(self)), device=self.images.device)
         for images, labels, epoch in self.stream(batch_size, seed, start, steps):
-            yield Drawn(images.flatten(1), rows), labels, epoch
+            yield Picked(images.flatten(1), rows), labels, epoch
 
     def _order(
         self, batch_size: int, seed: int, start: int, steps: int

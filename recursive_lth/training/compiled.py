@@ -1,26 +1,50 @@
 """A training step of a sparse perceptron, compiled: unit by unit, block by block of samples.
 
 The units of all layers are numbered in one row, behind the pixels, and what they read is one sparse
-matrix (`lesson.Layers`, `lesson.Side`). A thread takes BLOCK samples through the whole network and
-back, so that what it reads again lies in its own cache; members of a population go side by side.
+matrix. A thread takes BLOCK samples through the whole network and back, so that what it reads again
+lies in its own cache; members of a population go side by side. A row of a block is one vector to
+LLVM, which splits it into the processor's registers.
 
 What a block adds to a gradient is kept apart, and no sum is left to the compiler to order: neither
-the number of threads decides bits, nor whether code was compiled now or kept on disk. Numba keeps
-it beside this file, or in the user's cache where that cannot be written to.
+the number of threads decides a step's bits, nor whether code was compiled now or kept on disk.
+Numba keeps it beside this file and looks at this file alone: all that is compiled stands here.
 """
 
 import math
-import threading
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
-from numba import njit, prange
+import numpy as np
+from llvmlite import ir
+from numba import njit, prange, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
-from recursive_lth.errors import InputError
-from recursive_lth.training.vectors import BLOCK, add_rows, multiply_rows, sum_of_row
+BLOCK = 64  # samples
+INDEX = ir.IntType(32)  # of what a shuffle takes
 
-_ONE_AT_A_TIME = threading.Lock()  # not every pool of threads takes two callers
+
+class Layers(NamedTuple):
+    """The members' first units in each layer, (layers, members + 1), and which are rectified.
+
+    Rows of activations are pixels and then units, layer by layer; rows of slopes are units.
+    """
+
+    first: np.ndarray
+    is_rectified: np.ndarray  # (layers,) bool
+
+
+class Side(NamedTuple):
+    """What units read: of activations, or of the slopes of those that read them.
+
+    Unit n takes `rows` from `starts[n]` to `starts[n + 1]`, each times the value at its `place`.
+    Values lie in the order in which units read activations.
+    """
+
+    starts: np.ndarray  # (units + 1,) int64
+    rows: np.ndarray  # (n,) uint32
+    places: np.ndarray  # (n,) uint32
 
 
 def _compiled(function: Any = None, *, is_parallel: bool = False) -> Any:
@@ -30,40 +54,25 @@ def _compiled(function: Any = None, *, is_parallel: bool = False) -> Any:
     how: dict[str, Any] = {"error_model": "numpy", "nogil": True, "parallel": is_parallel}
     try:
         return njit(function, cache=True, **how)
-    except RuntimeError:  # "no locator available"
+    except RuntimeError as error:
+        if "no locator" not in str(error):
+            raise
         return njit(function, **how)
 
 
-def step(threads: int, *given: Any) -> None:
-    """`_step` on so many threads, of those that the process may have.
-
-    With several, a process that is forked later cannot train, and PyTorch, which may share them,
-    must be told again how many are its own.
-    """
-    run = _step if threads == 1 else _step_on_threads
-    is_new = not run.signatures
-    try:
-        with _ONE_AT_A_TIME:
-            if threads > 1:
-                numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-            run(*given)
-    except Exception as error:
-        if not is_new:
-            raise
-        raise InputError(
-            f"the compiled training step did not begin ({type(error).__name__}: {error}): delete "
-            f"what Numba keeps in {run.stats.cache_path}, or train with training.engine=dense"
-        ) from error
+def use_threads(count: int) -> None:
+    """Let `step_on_threads` have so many, of those that the process may have."""
+    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
 
 
 @_compiled
-def _step(layers, read, readers, values, biases, images, rows, labels, smoothing, room):
+def step(layers, read, readers, values, biases, images, rows, labels, smoothing, room):
     """Losses (blocks, members) and gradients of one batch, into `room`.
 
     Each stream's batch is `rows` (streams, samples) of images (n, features); labels are (members,
     samples). The room is for activations (blocks, pixels + units, BLOCK) and slopes (blocks, units,
-    BLOCK), where whatever is beyond the samples is 0, for gradients of values and of biases,
-    (blocks, ...), and for losses.
+    BLOCK), for gradients of values and of biases, (blocks, ...), and for losses. Beyond the samples
+    pixels and slopes are 0.
     """
     blocks = len(room[0])
     for task in range(len(rows) * blocks):
@@ -73,7 +82,7 @@ def _step(layers, read, readers, values, biases, images, rows, labels, smoothing
 
 
 @_compiled(is_parallel=True)
-def _step_on_threads(layers, read, readers, values, biases, images, rows, labels, smoothing, room):
+def step_on_threads(layers, read, readers, values, biases, images, rows, labels, smoothing, room):
     """The same bits."""
     blocks = len(room[0])
     for task in prange(len(rows) * blocks):
@@ -164,3 +173,114 @@ def _cross_entropy(labels, begin, smoothing, logits, slopes):
             slopes[label, n] = (slopes[label, n] / whole - smoothing / classes) / samples
         slopes[right, n] -= (1 - smoothing) / samples
     return total / samples
+
+
+@intrinsic
+def add_rows(
+    typing: Any,
+    out: Any,
+    at: Any,
+    rows: Any,
+    places: Any,
+    start: Any,
+    end: Any,
+    values: Any,
+    x: Any,
+) -> Any:
+    """Add to row `at` of `out` the rows of x from `start` to `end`, each times its value."""
+
+    def build(context: Any, builder: ir.IRBuilder, signature: Any, given: Any) -> Any:
+        kinds = signature.args
+        target = _row(context, builder, kinds[0], given[0], given[1])
+        total = cgutils.alloca_once_value(builder, _load(builder, target))
+        with cgutils.for_range_slice(builder, given[4], given[5], given[4].type(1)) as (n, _):
+            row, place = (_item(context, builder, kinds[k], given[k], n) for k in (2, 3))
+            value = _item(context, builder, kinds[6], given[6], builder.zext(place, ir.IntType(64)))
+            read = _load(builder, _row(context, builder, kinds[7], given[7], row))
+            product = builder.fmul(_spread(builder, value, read.type), read)
+            builder.store(builder.fadd(builder.load(total), product), total)
+        _store(builder, builder.load(total), target)
+        return context.get_dummy_value()
+
+    return types.void(out, at, rows, places, start, end, values, x), build
+
+
+@intrinsic
+def multiply_rows(
+    typing: Any, slope: Any, at: Any, rows: Any, start: Any, end: Any, x: Any, found: Any
+) -> Any:
+    """Put down in `found` the products of row `at` and the rows of x from `start` to `end`."""
+
+    def build(context: Any, builder: ir.IRBuilder, signature: Any, given: Any) -> Any:
+        kinds = signature.args
+        lead = _load(builder, _row(context, builder, kinds[0], given[0], given[1]))
+        with cgutils.for_range_slice(builder, given[3], given[4], given[3].type(1)) as (n, _):
+            row = _item(context, builder, kinds[2], given[2], n)
+            read = _load(builder, _row(context, builder, kinds[5], given[5], row))
+            target = _place(context, builder, kinds[6], given[6], n)
+            builder.store(_sum(builder, builder.fmul(lead, read)), target)
+        return context.get_dummy_value()
+
+    return types.void(slope, at, rows, start, end, x, found), build
+
+
+@intrinsic
+def sum_of_row(typing: Any, x: Any, at: Any) -> Any:
+    """The sum of row `at` of x."""
+
+    def build(context: Any, builder: ir.IRBuilder, signature: Any, given: Any) -> Any:
+        row = _row(context, builder, signature.args[0], given[0], given[1])
+        return _sum(builder, _load(builder, row))
+
+    return x.dtype(x, at), build
+
+
+def _place(context: Any, builder: ir.IRBuilder, kind: Any, array: Any, n: Any) -> Any:
+    """Where the n-th number of an array that lies end to end is."""
+    return builder.gep(context.make_array(kind)(context, builder, array).data, [n])
+
+
+def _item(context: Any, builder: ir.IRBuilder, kind: Any, array: Any, n: Any) -> Any:
+    """The n-th number itself."""
+    return builder.load(_place(context, builder, kind, array, n))
+
+
+def _row(context: Any, builder: ir.IRBuilder, kind: Any, array: Any, n: Any) -> Any:
+    """Where the n-th row begins, as a place of a vector."""
+    wide = ir.IntType(64)
+    first = builder.mul(builder.zext(n, wide) if n.type.width < wide.width else n, wide(BLOCK))
+    vector = ir.VectorType(context.get_data_type(kind.dtype), BLOCK)
+    return builder.bitcast(_place(context, builder, kind, array, first), vector.as_pointer())
+
+
+def _load(builder: ir.IRBuilder, place: Any) -> Any:
+    """The vector that lies there. Rows begin where a number may, not where a vector would."""
+    found = builder.load(place)
+    found.align = 4
+    return found
+
+
+def _store(builder: ir.IRBuilder, vector: Any, place: Any) -> None:
+    builder.store(vector, place).align = 4
+
+
+def _spread(builder: ir.IRBuilder, number: Any, kind: Any) -> Any:
+    """A vector of one number."""
+    none = ir.Constant(kind, ir.Undefined)
+    first = builder.insert_element(none, number, INDEX(0))
+    return builder.shuffle_vector(first, none, _indices([0] * BLOCK))
+
+
+def _sum(builder: ir.IRBuilder, vector: Any) -> Any:
+    """The sum of a vector: its halves are added until one number is left."""
+    while (length := vector.type.count) > 1:
+        none, numbers = ir.Constant(vector.type, ir.Undefined), list(range(length))
+        low, high = _indices(numbers[: length // 2]), _indices(numbers[length // 2 :])
+        halves = (builder.shuffle_vector(vector, none, half) for half in (low, high))
+        vector = builder.fadd(*halves)
+    return builder.extract_element(vector, INDEX(0))
+
+
+def _indices(numbers: list[int]) -> Any:
+    """Those of a shuffle."""
+    return ir.Constant(ir.VectorType(INDEX, len(numbers)), numbers)

@@ -5,8 +5,10 @@ all layers are one sparse matrix between units, and their tensors lie end to end
 """
 
 import math
+import threading
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,32 +16,11 @@ from torch import Tensor
 
 from recursive_lth.config import Training
 from recursive_lth.errors import InputError
-from recursive_lth.training.batches import Batches, Drawn
+from recursive_lth.training.batches import Batches, Picked
 from recursive_lth.training.chain import Chain
 
+_ONE_AT_A_TIME = threading.Lock()  # not every pool of threads takes two callers
 MOST_SAMPLES = 512  # of a batch: each block of 64 keeps a gradient of its own
-
-
-class Layers(NamedTuple):
-    """The members' first units in each layer, (layers, members + 1), and which are rectified.
-
-    Rows of activations are pixels and then units, layer by layer; rows of slopes are units.
-    """
-
-    first: np.ndarray
-    is_rectified: np.ndarray  # (layers,) bool
-
-
-class Side(NamedTuple):
-    """What units read: of activations, or of the slopes of those that read them.
-
-    Unit n takes `rows` from `starts[n]` to `starts[n + 1]`, each times the value at its `place`.
-    Values lie in the order in which units read activations.
-    """
-
-    starts: np.ndarray  # (units + 1,) int64
-    rows: np.ndarray  # (n,) uint32
-    places: np.ndarray  # (n,) uint32
 
 
 def can_be_taught(recipe: Training) -> bool:
@@ -59,7 +40,7 @@ class Lesson:
     def __init__(
         self, chain: Chain, tensors: Mapping[str, Tensor], parts: Sequence[Batches], batch_size: int
     ) -> None:
-        from recursive_lth.training.vectors import BLOCK  # and a compiler with it, where it is used
+        from recursive_lth.training.compiled import BLOCK  # and a compiler, where it is used
 
         links, like = chain.links, tensors[chain.links[0].weight]
         entries = [len(link.pattern.places) for link in links]
@@ -90,24 +71,46 @@ class Lesson:
             self.live[name] = own.copy_(given).requires_grad_()
             self.live[name].grad = slope
 
-    def learn(self, drawn: Drawn, labels: Tensor, label_smoothing: float) -> Tensor:
+    def learn(self, picked: Picked, labels: Tensor, label_smoothing: float) -> Tensor:
         """The losses (members,) for images and labels (members, samples).
 
         The gradient of their sum is put down with the live tensors.
         """
-        from recursive_lth.training.compiled import step
-
         values, biases = self.values.numpy(), self.biases.numpy()
-        images, rows = drawn.images.numpy(), drawn.rows.view(-1, labels.shape[1]).numpy()
+        images, rows = picked.images.numpy(), picked.rows.view(-1, labels.shape[1]).numpy()
         given = (*self.wires, values, biases, images, rows, labels.numpy())
-        threads = torch.get_num_threads()
-        step(threads, *given, values.dtype.type(label_smoothing), self.room)
-        if torch.get_num_threads() != threads:  # Numba has begun, and shares PyTorch's
-            torch.set_num_threads(threads)
+        smoothing = values.dtype.type(label_smoothing)
+        _step(torch.get_num_threads(), *given, smoothing, self.room)
         for block in range(1, len(self.losses)):
             for found in (self.of_values, self.of_biases, self.losses):
                 found[0] += found[block]
         return self.losses[0].clone()
+
+
+def _step(threads: int, *given: Any) -> None:
+    """A compiled step on so many threads, of those that the process may have.
+
+    With several, a process that is forked later cannot train, and PyTorch, which may share them,
+    must be told again how many are its own.
+    """
+    from recursive_lth.training import compiled
+
+    run = compiled.step if threads == 1 else compiled.step_on_threads
+    known = len(run.signatures)
+    try:
+        with nullcontext() if threads == 1 else _ONE_AT_A_TIME:
+            if threads > 1:
+                compiled.use_threads(threads)
+            run(*given)
+    except Exception as error:
+        if known and len(run.signatures) == known:
+            raise
+        raise InputError(
+            f"the compiled training step did not begin ({type(error).__name__}: {error}): delete "
+            f"what Numba keeps in {run.stats.cache_path}, or train with training.engine=dense"
+        ) from error
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
 
 
 def _check(part: Batches, features: int, classes: int, dtype: torch.dtype) -> None:
@@ -123,6 +126,8 @@ def _check(part: Batches, features: int, classes: int, dtype: torch.dtype) -> No
             f"labels must be int64 from 0 to {classes - 1}, got {labels.dtype} from "
             f"{int(labels.min())} to {int(labels.max())}"
         )
+    if part.is_augmented:  # then images are copied for each batch
+        return
     if rows is None:
         rows = torch.tensor([0, len(labels) - 1])
     if not 0 <= int(rows.min()) <= int(rows.max()) < len(images):
@@ -137,8 +142,10 @@ def _named(
     return dict(zip(names, parts, strict=True))
 
 
-def _wires(chain: Chain) -> tuple[Layers, Side, Side]:
+def _wires(chain: Chain) -> tuple[Any, Any, Any]:
     """Who reads whom among the units of all layers, as compiled steps take it."""
+    from recursive_lth.training.compiled import Layers, Side
+
     patterns = [link.pattern for link in chain.links]
     layers, later = [pattern.shape[0] for pattern in patterns], patterns[1:]
     units = np.cumsum([0, *layers])

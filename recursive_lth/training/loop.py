@@ -117,7 +117,7 @@ def training(
         return engine.unpack_state(descent.state())
 
     learned: Learn = Recorded(learn, descent, tape) if tape else learn
-    batches: Any = data.drawn if lesson else data.stream
+    batches: Any = data.picked if lesson else data.stream
     for given, labels, now in batches(recipe.batch_size, seed, start, steps):
         if now != epoch:
             epoch = now

@@ -27,7 +27,7 @@ from recursive_lth.training.lesson import can_be_taught
 from recursive_lth.training.loop import Step, training
 from recursive_lth.training.samples import Samples
 
-MOST_IN_CHAIN = 0.6  # of all weights, above which no compiled chain has been worth it
+MOST_DENSITY = 0.6  # of all weights, above which no lone chain has been faster
 MARGIN = 0.95  # of the dense step's time that a compiled one must stay below
 
 
@@ -41,7 +41,10 @@ def measured_plan(
 ) -> Plan:
     """What is fastest by `choices`, which measures what it does not know."""
     by_onednn = onednn_layers(architecture, weights, recipe, device, choices)
-    chain, dense = chain_plan(architecture, masks, recipe, device), Plan((), by_onednn)
+    chain, dense = (
+        chain_plan(architecture, masks, recipe, device, MOST_DENSITY),
+        Plan((), by_onednn),
+    )
     if chain and _is_faster(architecture, masks, recipe, choices, chain, dense):
         return chain
     sparse = sparse_layers(architecture, masks, recipe, device, choices, by_onednn)
@@ -53,15 +56,18 @@ def chain_plan(
     masks: Mapping[str, Tensor],
     recipe: Training,
     device: torch.device,
+    density: float,
 ) -> Plan | None:
-    """Every layer sparse, where a compiled step can train that and large layers gain by it."""
-    plan, weights = (
-        whole_chain(architecture, recipe, device),
-        sum(m.numel() for m in masks.values()),
-    )
+    """Every layer sparse, where a compiled step can train that and at most such a share remains.
+
+    Networks without a large layer stay as they are.
+    """
     remaining = sum(int(mask.count_nonzero()) for mask in masks.values())
-    is_large = bool(large_and_thin(architecture, masks, recipe, 1.0))
-    return plan if is_large and remaining <= MOST_IN_CHAIN * weights else None
+    if remaining > density * sum(mask.numel() for mask in masks.values()):
+        return None
+    if not large_and_thin(architecture, masks, recipe, 1.0):
+        return None
+    return whole_chain(architecture, recipe, device)
 
 
 def whole_chain(architecture: Architecture, recipe: Training, device: torch.device) -> Plan | None:

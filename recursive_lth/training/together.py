@@ -16,7 +16,7 @@ from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.turning import turned
 from recursive_lth.config import Training
 from recursive_lth.ticket.moments import PER_ENTRY, State
-from recursive_lth.training.batches import Batches, Drawn
+from recursive_lth.training.batches import Batches, Picked
 from recursive_lth.training.descent import Clip, Descent
 from recursive_lth.training.engine import DENSE, Plan
 from recursive_lth.training.lesson import Lesson, can_be_taught
@@ -124,7 +124,7 @@ def training_together(members: Sequence[Member], plan: Plan = DENSE) -> Iterator
 
     learned: Learn = Recorded(learn, descent, tape) if tape else learn
     if lesson:
-        batches: Iterator[tuple[Any, Tensor]] = _drawn(drawn, streams)
+        batches: Iterator[tuple[Any, Tensor]] = _picked(drawn, streams)
     else:
         batches = ((turned(laid), labels) for laid, labels in _laid(drawn, streams))
     for number, (given, labels) in enumerate(batches, start=lead.start):
@@ -165,20 +165,20 @@ def _laid(drawn: Sequence[Member], streams: Tensor) -> Iterator[tuple[Tensor, Te
         yield laid, labels.index_select(0, streams)
 
 
-def _drawn(drawn: Sequence[Member], streams: Tensor) -> Iterator[tuple[Drawn, Tensor]]:
+def _picked(drawn: Sequence[Member], streams: Tensor) -> Iterator[tuple[Picked, Tensor]]:
     """The same as rows of images, which stay where they are if all are plain and of one pool."""
     pool = drawn[0].data.images
     if any(m.data.images is not pool or m.data.is_augmented for m in drawn):
         for laid, labels in _laid(drawn, streams):
             rows = torch.arange(laid.shape[0] * laid.shape[1])
-            yield Drawn(laid.flatten(0, 1), rows), labels
+            yield Picked(laid.flatten(0, 1), rows), labels
         return
     flat = pool.flatten(1)
-    running = [m.data.drawn(m.recipe.batch_size, m.seed, m.start, m.steps) for m in drawn]
+    running = [m.data.picked(m.recipe.batch_size, m.seed, m.start, m.steps) for m in drawn]
     for batches in zip(*running, strict=True):
         rows = torch.stack([given.rows for given, _, _ in batches])
         labels = torch.stack([labels for _, labels, _ in batches])
-        yield Drawn(flat, rows), labels.index_select(0, streams)
+        yield Picked(flat, rows), labels.index_select(0, streams)
 
 
 def _clip_by_member(population: Population, names: Sequence[str]) -> Clip:
