@@ -3,7 +3,7 @@
     python experiments/benchmarks/workers.py --data-dir DATA
 
 Claim: two workers do at least 1.7 times as much in the same time, to the same results. Found, on
-an Intel Xeon: 1.78 times for tickets and 1.74 for trials (one turn each), and 1.77 for candidates
+an Intel Xeon: 1.80 times for tickets and 1.76 for trials (one turn each), and 1.73 for candidates
 (five turns). On an AMD EPYC, with earlier code and half as many epochs of tickets, it was 1.67 for
 trials, 1.53 for tickets and 1.51 for candidates.
 
