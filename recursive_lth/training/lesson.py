@@ -45,11 +45,8 @@ class Lesson:
         links, like = chain.links, tensors[chain.links[0].weight]
         entries = [len(link.pattern.places) for link in links]
         layers = [link.pattern.shape[0] for link in links]
-        pixels, units, blocks = (
-            links[0].pattern.shape[1],
-            sum(layers),
-            math.ceil(batch_size / BLOCK),
-        )
+        pixels, units = links[0].pattern.shape[1], sum(layers)
+        blocks = math.ceil(batch_size / BLOCK)
         for part in parts:
             _check(part, pixels // len(parts), layers[-1] // chain.members, like.dtype)
         self.wires = _wires(chain)
