@@ -11,6 +11,7 @@ from torch import Tensor
 
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.config import Training
+from recursive_lth.ticket.masks import masked_cost
 from recursive_lth.training.batches import Batches
 from recursive_lth.training.chain import is_chain
 from recursive_lth.training.choice import (
@@ -27,7 +28,7 @@ from recursive_lth.training.lesson import can_be_taught
 from recursive_lth.training.loop import Step, training
 from recursive_lth.training.samples import Samples
 
-MOST_DENSITY = 0.6  # of all weights, above which no lone chain has been faster
+MOST_ALONE = 0.6  # of all weights, above which no lone chain has been faster
 MARGIN = 0.95  # of the dense step's time that a compiled one must stay below
 
 
@@ -41,10 +42,8 @@ def measured_plan(
 ) -> Plan:
     """What is fastest by `choices`, which measures what it does not know."""
     by_onednn = onednn_layers(architecture, weights, recipe, device, choices)
-    chain, dense = (
-        chain_plan(architecture, masks, recipe, device, MOST_DENSITY),
-        Plan((), by_onednn),
-    )
+    dense = Plan((), by_onednn)
+    chain = chain_plan(architecture, masks, recipe, device, MOST_ALONE)
     if chain and _is_faster(architecture, masks, recipe, choices, chain, dense):
         return chain
     sparse = sparse_layers(architecture, masks, recipe, device, choices, by_onednn)
@@ -62,8 +61,7 @@ def chain_plan(
 
     Networks without a large layer stay as they are.
     """
-    remaining = sum(int(mask.count_nonzero()) for mask in masks.values())
-    if remaining > density * sum(mask.numel() for mask in masks.values()):
+    if masked_cost(architecture, masks).density > density:
         return None
     if not large_and_thin(architecture, masks, recipe, 1.0):
         return None

@@ -169,8 +169,9 @@ def _picked(drawn: Sequence[Member], streams: Tensor) -> Iterator[tuple[Picked, 
     """The same as rows of images, which stay where they are if all are plain and of one pool."""
     pool = drawn[0].data.images
     if any(m.data.images is not pool or m.data.is_augmented for m in drawn):
+        size = min(drawn[0].recipe.batch_size, len(drawn[0].data))
+        rows = torch.arange(len(drawn) * size)
         for laid, labels in _laid(drawn, streams):
-            rows = torch.arange(laid.shape[0] * laid.shape[1])
             yield Picked(laid.flatten(0, 1), rows), labels
         return
     flat = pool.flatten(1)
