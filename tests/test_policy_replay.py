@@ -5,6 +5,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+import torch
 from optuna.samplers import BaseSampler, CmaEsSampler, NSGAIISampler, QMCSampler, TPESampler
 from search_runs import invented_ground, rows_of, run, small, timeless, tried
 from test_policy import DRAWING, LEARNING, through_json
@@ -16,6 +17,7 @@ from recursive_lth.search.policies.catalogue import POLICIES
 from recursive_lth.search.policies.models import sampler_seed
 from recursive_lth.search.policies.past import Past
 from recursive_lth.search.policies.told import distributions
+from recursive_lth.training.device import pinned
 
 SPACE = Space(operator=("widen", "deepen", "split"), mask=("dense", "erk"))
 EACH, GENERATIONS = 6, 4
@@ -144,6 +146,20 @@ def test_several_are_asked_for_before_any_is_trained(policy: str) -> None:
     assert len(set(steps)) == 4
     assert asked(past, 4) == steps
     assert asked(through_json(past), 3) == steps[:3]
+
+
+@pytest.mark.parametrize("policy", DRAWING)
+def test_threads_do_not_move_a_proposal(policy: str) -> None:
+    """After 400 candidates, whose matrices are large enough for threads to share them."""
+    draw = empty("random")
+    for _ in range(400):
+        draw = told(draw, ask(draw))
+    past, steps = replace(empty(policy), earlier=[draw.siblings]), []
+    for threads in (1, 2):
+        with pinned(threads):
+            steps.append([ask(replace(past, generation=number)) for number in range(3)])
+            assert torch.get_num_threads() == threads
+    assert steps[0] == steps[1]
 
 
 @pytest.mark.parametrize("policy", ["nsga2", "cmaes", "gp", "qmc"])

@@ -85,7 +85,7 @@ class Growth:
     next, through growth and pruning: each may begin with a fresh one, or carry it.
     """
 
-    policy: str = "tpe"
+    policy: str = "gp"
     space: str = "mlp"  # a name in search_spaces/ or a file; its content becomes [space]
     objectives: tuple[str, ...] = ("gain",)
     candidates: int = 4  # besides not growing

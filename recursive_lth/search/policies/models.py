@@ -17,6 +17,7 @@ from recursive_lth.config import GrowthStep
 from recursive_lth.search.objectives import OBJECTIVES
 from recursive_lth.search.policies.past import Past, Proposal
 from recursive_lth.search.policies.told import Told, distributions, tell
+from recursive_lth.training.device import pinned
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # our own progress display speaks
 
@@ -48,13 +49,16 @@ def tpe(past: Past) -> Proposal | None:
 def gp(past: Past) -> Proposal | None:
     """Gaussian process with expected improvement, names compared as equal or not.
 
-    It models each limit too, and weighs the improvement with the chance that all are kept.
+    It models each limit too, and weighs the improvement with the chance that all are kept. Computed
+    by one thread, whatever the trainings use: from some two hundred candidates on, more threads
+    would change last bits and with them the proposal.
     """
     first = past.experiment.growth.random_candidates
     sampler = GPSampler(
         seed=sampler_seed(past), n_startup_trials=first, warn_independent_sampling=False
     )
-    return _asked(past, sampler, knows_stopped=False)
+    with pinned(threads=1):
+        return _asked(past, sampler, knows_stopped=False)
 
 
 def _asked(past: Past, sampler: BaseSampler, *, knows_stopped: bool) -> Proposal:
