@@ -1,8 +1,10 @@
 """Sparse or dense: what is measured, what is remembered, and what a run makes of it."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,11 +13,12 @@ from test_loop import batches_for
 
 from recursive_lth import api, shelf
 from recursive_lth.architecture.graph import Architecture
+from recursive_lth.architecture.network import Run, operation
 from recursive_lth.architecture.zoo import convnet, mlp
 from recursive_lth.config import Training
 from recursive_lth.errors import InputError
 from recursive_lth.training.choice import Choices, Sides, sparse_layers
-from recursive_lth.training.engine import can_be_sparse
+from recursive_lth.training.engine import DENSE, Plan, can_be_sparse, kernel, planned_engine
 from recursive_lth.training.loop import training
 
 CPU = torch.device("cpu")
@@ -56,6 +59,72 @@ def test_the_faster_is_chosen_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     scripted(monkeypatch, 1e-3, 2e-3)
     assert sparse_layers(network, few, RECIPE, CPU, Choices(path)) == ("fc1", "fc2")
     assert sparse_layers(network, few, RECIPE, CPU, Choices()) == ()
+
+
+def test_each_precision_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What holds in one need not in another; float32 is what runs have always recorded."""
+    network, choices = mlp((784,), 10, (300,)), Choices()
+    few = masks(network, 0.05)
+    for precision in ("float32", "bfloat16", "float32"):
+        seen = scripted(monkeypatch, 2e-3, 1e-3)
+        recipe = replace(RECIPE, precision=precision)
+        assert sparse_layers(network, few, recipe, CPU, choices) == ("fc1",)
+    assert seen == []
+    whole, low = choices.measured
+    assert low == f"{whole}, bfloat16"
+    remaining = int(few["fc1.weight"].count_nonzero())
+    assert whole == (
+        f"linear (300, 784) of which {remaining} remain, reads (64, 784) of the input, adamw, "
+        f"{torch.get_num_threads()} threads"
+    )
+
+
+@pytest.mark.parametrize("name", ["conv1", "conv2", "output"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_sides_compute_as_the_training_would(
+    precision: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dense layers in the recipe's precision, sparse ones in float32: as `training` has them.
+
+    What is read is as dense layers before hand it on; of the input it is whole.
+    """
+    network = convnet((3, 8, 8), 5, (4, 6))
+    few, recipe = masks(network, 0.3), replace(RECIPE, batch_size=8, precision=precision)
+    seen: dict[str, set[tuple[torch.dtype, torch.dtype]]] = {"dense": set(), "sparse": set()}
+
+    def spied(way: str, make: Callable[..., Run]) -> Callable[..., Run]:
+        def made(called: str, *given: Any, **how: Any) -> Run:
+            run = make(called, *given, **how)
+
+            def watched(*values: Any) -> torch.Tensor:
+                out = run(*values)
+                if called == name:
+                    seen[way].add((values[1][0].dtype, out.dtype))
+                return out
+
+            return watched
+
+        return made
+
+    for module in ("training.choice", "architecture.network"):
+        monkeypatch.setattr(f"recursive_lth.{module}.operation", spied("dense", operation))
+    for module in ("training.choice", "training.engine"):
+        monkeypatch.setattr(f"recursive_lth.{module}.kernel", spied("sparse", kernel))
+    shape = (8, *network.shapes[network.layers[name].inputs[0]])
+    is_first = name == "conv1"
+    layer, mask = network.layers[name], few[f"{name}.weight"]
+    Sides(name, layer, mask, shape, is_first, recipe).measure()
+    measured = {way: set(dtypes) for way, dtypes in seen.items()}
+    low = getattr(torch, precision)
+    read = torch.float32 if is_first else low
+    assert measured == {"dense": {(read, low)}, "sparse": {(read, torch.float32)}}
+    batches = batches_for(network, recipe, torch.float32)
+    weights = lived_in(network, 1).weights
+    for way, plan in (("dense", DENSE), ("sparse", Plan((name,)))):
+        seen[way].clear()
+        engine = planned_engine(network, few, plan, CPU)
+        next(training(network, weights, few, batches, recipe, steps=1, seed=0, engine=engine))
+        assert seen[way] == measured[way]
 
 
 def test_what_is_never_measured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from optuna.samplers import GPSampler
 from tiny import SETTINGS, TINY, call, clean_environment
 
 from recursive_lth import api, shelf
@@ -155,6 +156,20 @@ def test_every_experiment_runs_at_a_tiny_budget(name: str, tmp_path: Path) -> No
 WIDTHS = {"mlp": 3, "conv-2": 1, "convnet": 3, "vgg-11": 5, "resnet-20": 3, "paper-convnet": 1}
 
 
+@pytest.fixture
+def guided(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """For each proposal of a Gaussian process in turn, whether the model made it."""
+    known, sample = [], GPSampler.sample_relative
+
+    def spied(*asked: Any) -> dict[str, Any]:
+        found = sample(*asked)
+        known.append(found != {})
+        return found
+
+    monkeypatch.setattr(GPSampler, "sample_relative", spied)
+    return known
+
+
 @pytest.mark.parametrize(
     ("space", "architecture"),
     [
@@ -170,8 +185,9 @@ WIDTHS = {"mlp": 3, "conv-2": 1, "convnet": 3, "vgg-11": 5, "resnet-20": 3, "pap
     ],
 )
 def test_every_search_space_grows_its_networks(
-    space: str, architecture: str, tmp_path: Path
+    space: str, architecture: str, tmp_path: Path, guided: list[bool]
 ) -> None:
+    """Three unlike candidates, all but the first by the default policy's model of those before."""
     data = write_data(tmp_path / "data.npz", (3, 12, 12), classes=3)
     settings = [
         *TINY,
@@ -180,13 +196,16 @@ def test_every_search_space_grows_its_networks(
         f"start.architecture={architecture}",
         f"start.hidden={[4] * WIDTHS[architecture]}",
         "growth.candidates=3",
+        "growth.random_candidates=1",
+        "growth.together=1",
     ]
     path = tmp_path / "mine.toml"
     path.write_text("", "utf-8")
     found = list(api.grow(shelf.load_experiment(path, settings), out=tmp_path))
     tried = [c for turn in found for c in turn.candidates if c.growth is not None]
-    assert len(tried) == 3
+    assert len([c for c in tried if c.status != "repeated"]) == 3
     assert all(c.status != "failed" for c in tried)
+    assert guided[-2:] == [True, True]
 
 
 def test_every_search_space_is_grown_above() -> None:

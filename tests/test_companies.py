@@ -9,6 +9,7 @@ import pytest
 import search_runs
 import torch
 from judged import first_ticket
+from lottery_runs import run, small
 from test_device import CAN_FLUSH, held
 
 from recursive_lth.running import wanted as wanted_module
@@ -235,6 +236,15 @@ def test_a_company_is_split_whole_or_not_at_all(tmp_path: Path) -> None:
     later = Chosen()
     train_all([replace(one, bench=replace(one.bench, crew=later)) for one in some])
     assert later.begun == [[some[1].job.name], [some[2].job.name]]
+
+
+def test_arms_whose_images_differ_in_size(tmp_path: Path) -> None:
+    """Both train to the end, in companies of their own; digits are of 8 x 8."""
+    arms = {"small": [], "large": ["data.resize=12"]}
+    experiment = small('tickets.controls=["reinit"]', "pruning.rounds=1", arms=arms)
+    lines = run(experiment, tmp_path)
+    levels = {(line["arm"], line["level"]) for line in lines}
+    assert levels == set(product(("small", "large"), (0, 1)))
 
 
 @CAN_FLUSH

@@ -43,7 +43,7 @@ steps = st.builds(
     GrowthStep, operator=words, place=shares, ratio=shares, initialisation=words, mask=words
 )
 intervals = st.tuples(shares, shares).map(sorted).map(tuple)
-name_lists = st.lists(words, min_size=1, max_size=3).map(tuple)
+name_lists = st.lists(words, min_size=1, max_size=3, unique=True).map(tuple)
 growths = st.one_of(
     st.builds(
         Growth,
@@ -173,7 +173,9 @@ BAD_VALUES: dict[str, list[Any]] = {
     "growth.candidates": [0],
     "growth.rungs": [0],
     "growth.schedule": [[{"operator": "widen"}]],
-    "space.operator": [[]],
+    "space.operator": [[], ["widen", "widen"]],
+    "space.initialisation": [[], ["preserving", "kaiming", "preserving"]],
+    "space.mask": [[], ["dense", "dense"]],
     "space.place": [[0.5, 0.4], [0.0, 1.1]],
     "space.ratio": [[0.0, 0.5], [0.1, 17.0]],
     "acceptance.max_density": [0.0],

@@ -21,6 +21,7 @@ STEP = 'growth.schedule=[{operator="widen"}]'
 HALVED = ("growth.cut=halving", "growth.rungs=2")
 CASES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {  # value, read, not read
     "growth.epochs": ("2", (), (NEVER,)),
+    "growth.in_a_row": ("2", (), (NEVER,)),
     "growth.trigger": ("plateau", (), (NEVER,)),
     "training.shrink": ("0.5", (), (NEVER,)),
     "training.perturb": ("0.1", (), (NEVER,)),

@@ -170,6 +170,21 @@ def test_what_finding_a_growth_has_cost_is_counted(is_final: bool, tmp_path: Pat
     assert spent(1000) - spent(0) == 1000
 
 
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_policy_answers_with_a_proposal_or_none(is_late: bool, tmp_path: Path) -> None:
+    """Whatever else it returns, at first or later, is said with its name and the cure."""
+
+    def hasty(past: Past) -> Proposal | None:
+        step = GrowthStep("deepen")
+        if is_late and not any(candidate.asked for candidate in past.siblings):
+            return Proposal(step)
+        return step  # type: ignore[return-value]
+
+    expected = r"python:hasty must return a Proposal or None, got GrowthStep: return Proposal\("
+    with pytest.raises(InputError, match=expected):
+        list(grow(small("budget.generations=2"), out=tmp_path, device="cpu", policy=hasty))
+
+
 def test_a_lambda_is_no_policy() -> None:
     """All lambdas have one name, so that their runs could not be told apart."""
     with pytest.raises(InputError, match="write it with def"):

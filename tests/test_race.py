@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from judged import DEEPEN, WIDEN, WIDER, Scripted
 from numpy.typing import NDArray
+from search_runs import tried
 
 from recursive_lth.running.job import Job
+from recursive_lth.search.judging import race as module
 from recursive_lth.search.judging.race import LEVEL, Noise, by_noise, noise_of, wilcoxon
+from recursive_lth.search.objectives import preferred
 
 
 def races(
@@ -75,3 +78,27 @@ def test_a_race_trains_the_leaders_anew_and_counts_it(judged: Scripted, trained:
         assert len(candidate.replicates) == turns
         assert candidate.training_steps == 14 * turns
     assert seedling.cost == sum(c.training_cost for c in seedling.candidates)
+
+
+def test_who_has_not_run_to_the_end_cannot_win(
+    judged: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Further seeds are bad for all runners, so that the one that stayed out looks best."""
+    monkeypatch.setattr(module, "again", lambda bench, generation, runners, turn: [-9.0] * 2)
+    settings = ("growth.replicates=3", "growth.keep=0.4", "growth.rungs=1")
+    seedling = judged(WIDEN, DEEPEN, settings=settings)
+    raced = [c for c in seedling.candidates if c.replicates]
+    out = next(c for c in seedling.candidates if not c.replicates)
+    assert len(raced) == 2
+    assert (out.gain or 0.0) > max(c.gain or 0.0 for c in raced)
+    assert out.status == "judged"
+    assert next(c for c in raced if c.status == "chosen").gain == max(c.gain or 0.0 for c in raced)
+
+
+def test_nor_can_who_was_sent_away() -> None:
+    """Of two finalists, one sent away after two seeds, and one that stayed out."""
+    gains = [(0.0, 0.0, 0.0), (0.010, 0.001, 0.001), (0.009, 0.001, 0.005), (0.008, 0.007), ()]
+    mean = [float(np.mean(some)) if some else 0.0075 for some in gains]
+    made = [tried(n, gain=mean[n], replicates=some) for n, some in enumerate(gains)]
+    assert max(made, key=lambda one: one.gain or 0.0).number == 3
+    assert preferred(made, ("gain",)).number == 2

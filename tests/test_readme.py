@@ -10,6 +10,7 @@ import pytest
 import recursive_lth
 from recursive_lth import shelf
 from recursive_lth.cli.entry import app
+from recursive_lth.config import Growth
 
 ROOT = Path(recursive_lth.__file__).parents[1]
 README = ROOT / "README.md"
@@ -45,6 +46,10 @@ def test_every_command_parses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for command in commands:
         words = shlex.split(command, comments=True)
         app.parse_args(words, exit_on_error=False, print_error=False)
+
+
+def test_the_default_policy_is_named() -> None:
+    assert f"| `growth.policy` | Optuna's `{Growth().policy}` (the default)" in TEXT
 
 
 def test_one_line_sets_up_and_runs_and_one_sets_up_and_tests() -> None:

@@ -1,16 +1,48 @@
 """From rung to rung: who goes on, who is stopped, and races under further seeds."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from judged import DEEPEN, WIDEN, WIDER, Scripted, all_stop, statuses
-from search_runs import PER_EPOCH
+from search_runs import PER_EPOCH, bench_of, small
 
 from recursive_lth.running import inside as insides
 from recursive_lth.running.job import Job
+from recursive_lth.search.judging.cohort import marks_of
 from recursive_lth.search.judging.cuts import Rung
 from recursive_lth.training.evaluate import Evaluation, evaluate
+
+THREE = ("growth.judge_epochs=4", "growth.rungs=3", "growth.keep=0.4")  # 28 steps
+SPREAD = {
+    ("median", 0.0): (9, 19, 28),
+    ("halving", 0.0): (4, 11, 28),
+    ("median", 0.25): (2, 7, 28),
+    ("halving", 0.25): (2, 7, 28),
+    ("median", 0.5): (7, 14, 28),
+    ("halving", 0.5): (7, 14, 28),
+}
+
+
+@pytest.mark.parametrize(("cut", "spacing"), SPREAD)
+def test_rungs_come_at_a_share_of_the_next(cut: str, spacing: float, tmp_path: Path) -> None:
+    """At 28 s^2, 28 s and 28 steps, s the spacing, or else what is kept where they are halved.
+
+    Without either in equal parts: 28/3, 56/3 and 28.
+    """
+    experiment = small(*THREE, f"growth.cut={cut}", f"growth.spacing={spacing}")
+    assert marks_of(bench_of(experiment, tmp_path)) == SPREAD[cut, spacing]
+
+
+@pytest.mark.parametrize("spacing", [0.0, 0.25, 0.5])
+def test_candidates_are_compared_at_these_rungs(
+    spacing: float, judged: Scripted, trained: list[Job]
+) -> None:
+    """The parts of every short training end there."""
+    judged(WIDEN, settings=(*THREE, f"growth.spacing={spacing}"))
+    ends = [job.marks for job in trained if job.labels["candidate"] == 1]
+    assert ends == [(mark,) for mark in SPREAD["median", spacing]]
 
 
 def test_a_candidate_left_behind_is_stopped_at_its_rung(judged: Scripted) -> None:

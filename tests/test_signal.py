@@ -76,6 +76,23 @@ def test_a_signal_is_measured_and_read_again(tmp_path: Path) -> None:
     assert draw_signal(found).startswith("<svg")
 
 
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [
+        (("growth.cut=median",), [9, 19, 28]),
+        (("growth.cut=halving", "growth.keep=0.4"), [4, 11, 28]),
+        (("growth.spacing=0.25",), [2, 7, 28]),
+    ],
+)
+def test_networks_are_ranked_at_the_rungs_of_a_search(
+    settings: tuple[str, ...], steps: list[int], tmp_path: Path
+) -> None:
+    """Or else its advice would be about rungs at which no search compares."""
+    three = ("growth.judge_epochs=4", "growth.rungs=3")
+    found, _ = signal(small(*SETTINGS, *three, *settings), out=tmp_path, device="cpu")
+    assert found["steps"] == steps
+
+
 def test_one_seed_is_no_signal(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"growth\.replicates=3"):
         signal(small(), out=tmp_path, device="cpu")

@@ -201,3 +201,12 @@ def test_who_stays_alone() -> None:
     assert replace(one, recipe=replace(one.recipe, learning_rate=0.5)).company != one.company
     deeper = member(mlp((1, 4, 4), 3, (5, 4, 4)), RECIPES["momentum"], 0, 1.0)
     assert deeper.company != one.company
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 5), (1, 2, 8), (2, 4, 4)])
+def test_nobody_joins_those_who_see_other_images(shape: tuple[int, ...]) -> None:
+    """Images of all streams lie in one tensor: larger, turned or deeper ones are no company."""
+    one = member(mlp((1, 4, 4), 3, (5, 4)), RECIPES["momentum"], 0, 1.0)
+    other = replace(one, architecture=mlp(shape, 3, (5, 4)))
+    assert other.company is not None
+    assert other.company != one.company

@@ -216,12 +216,28 @@ def figure_on_paper(svg: str) -> str:
     return f'{svg[:begin]}<rect width="100%" height="100%" fill="{LIGHT["paper"]}"/>{svg[begin:]}'
 
 
+def machine() -> dict[str, Any]:
+    """Processor, its model, cores and PyTorch, as results record them."""
+    return {
+        "processor": platform.machine(),
+        "model": model_of(Path("/proc/cpuinfo")),
+        "cores": os.cpu_count(),
+        "torch": torch.__version__,
+    }
+
+
+def model_of(about: Path) -> str:
+    """The processor's model as Linux tells it, elsewhere what Python knows of it."""
+    lines = about.read_text("utf-8").splitlines() if about.exists() else []
+    told = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(told, platform.processor())
+
+
 def main() -> None:
     argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0]).parse_args()
     rows = measure()
-    machine = {"processor": platform.machine(), "cores": os.cpu_count(), "torch": torch.__version__}
     here = Path(__file__)
-    write_json(here.with_suffix(".json"), {"machine": machine, "rows": rows})
+    write_json(here.with_suffix(".json"), {"machine": machine(), "rows": rows})
     write_atomic(here.with_suffix(".svg"), figure_of(rows))
 
 

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from recursive_lth.cli import options, screen
 from recursive_lth.report.comparison import compare as compare_runs
-from recursive_lth.report.comparison import finished_runs
+from recursive_lth.report.comparison import read_runs
 from recursive_lth.report.quantities import count, operations
 
 EXAMPLES = """Examples:
@@ -16,7 +16,7 @@ EXAMPLES = """Examples:
   recursive-lth compare policies --out runs --json
 
 Two policies over three seeds, at equal cost:
-  for s in 0 1 2; do for p in tpe random; do
+  for s in 0 1 2; do for p in gp random; do
     recursive-lth grow --seed $s --set growth.policy=$p --set budget.multiply_adds=2e10
   done; done; recursive-lth compare
 """
@@ -35,14 +35,18 @@ def compare(
 
     The best ticket of each run is that of most validation accuracy; where budget.multiply_adds is
     set, what a last generation found beyond it does not count. The best group comes first, and the
-    others' test accuracy is compared with it in pairs of equal seeds.
+    others' test accuracy is compared with it in pairs of equal seeds. Runs that do not count, the
+    unfinished and those without a ticket, are named below; what --resume never set aside is not.
     """
     folders = [path for path in out.glob(f"{name}*") if path.is_dir()] if out.is_dir() else []
-    found = compare_runs(finished_runs(folders))
+    found = compare_runs(*read_runs(folders))
     if json:
         screen.print_json(found)
         return
-    screen.console().print(_table(found))
+    console = screen.console()
+    console.print(_table(found))
+    for left in found["left_out"]:
+        console.print(_footer(left), soft_wrap=True)
 
 
 def _table(found: dict[str, Any]) -> Table:
@@ -62,6 +66,14 @@ def _table(found: dict[str, Any]) -> Table:
             operations(row["multiply_adds"]["mean"]),
         )
     return table
+
+
+def _footer(left: dict[str, Any]) -> str:
+    """A line on a run that is in no group: which it is, and why."""
+    settings = left["settings"].items()
+    words = [f"{key.removeprefix('growth.')} {_words(value)}" for key, value in settings]
+    which = ", ".join([*words, f"seed {left['seed']}"])
+    return f"left out: {left['folder']} ({which}): {left['reason']}"
 
 
 def _words(value: Any) -> str:

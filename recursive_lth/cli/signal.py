@@ -43,9 +43,9 @@ def signal(
 ) -> None:
     """Measure how well short trainings rank growths of a ticket, before a search rests on them.
 
-    Of the experiment are read: growth.candidates (how many growths), growth.judge_epochs and
-    growth.rungs (the short training), growth.epochs (the long one), growth.replicates (seeds), and
-    the space. The ticket is that given by --start, or the first that the experiment finds.
+    Of the experiment are read: growth.candidates (how many growths), growth.judge_epochs (the short
+    training), growth.rungs, spacing, cut and keep (where it is looked at, as a search would),
+    growth.epochs (the long one), growth.replicates (seeds), and the space. The ticket is that given by --start, or the first that the experiment finds.
     """
     given = {"start.architecture": start, "data.name": data, "seed": seed}
     chosen = shelf.load_experiment(

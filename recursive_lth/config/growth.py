@@ -53,8 +53,11 @@ class Space:
         for name in ("max_parameters", "max_multiply_adds", "max_depth", "max_memory"):
             within(f"space.{name}", getattr(self, name), 0, math.inf)
         for name in ("operator", "initialisation", "mask"):
-            if not getattr(self, name):
+            choices = getattr(self, name)
+            if not choices:
                 raise InputError(f"space.{name} must name at least one choice")
+            if len(set(choices)) < len(choices):
+                raise InputError(f"space.{name} names one twice: {list(choices)}")
         for name, bounds, most in (
             ("place", self.place, 1.0), ("ratio", self.ratio, 16.0), ("density", self.density, 1.0)
         ):  # fmt: skip
@@ -83,6 +86,9 @@ class Growth:
     for it by the rule `race`.
     `optimizer` says what becomes of the optimizer's state from one training of a lineage to the
     next, through growth and pruning: each may begin with a fresh one, or carry it.
+    `in_a_row` says how growth and pruning alternate: 1 prunes whatever has grown (interleaved), 3
+    grows three times before it prunes (gradual), and as many as `budget.generations` or more grow
+    everything first (one-shot). The last generation of that budget is always pruned.
     """
 
     policy: str = "gp"
@@ -99,6 +105,7 @@ class Growth:
     replicates: int = 1
     race: str = "noise"
     epochs: float = 3.0  # training of the chosen one
+    in_a_row: int = 1  # generations that grow before one is pruned
     trigger: str = "fixed"
     trigger_patience: int = 3
     trigger_threshold: float = 0.001
@@ -124,6 +131,7 @@ class Growth:
         within("growth.spacing", self.spacing, 0, 0.99)
         within("growth.replicates", self.replicates, 1, 1000)
         within("growth.epochs", self.epochs, 0, math.inf, open_low=True)
+        within("growth.in_a_row", self.in_a_row, 1, math.inf)
         within("growth.trigger_patience", self.trigger_patience, 1, 10_000)
         within("growth.trigger_threshold", self.trigger_threshold, 0, 1)
         within("growth.trigger_distance", self.trigger_distance, 0, 2)

@@ -70,6 +70,7 @@ SWITCHED: Mapping[str, Switched] = MappingProxyType(
         **dict.fromkeys(
             (
                 "growth.epochs",
+                "growth.in_a_row",
                 "growth.trigger",
                 "training.shrink",
                 "training.perturb",

@@ -13,7 +13,7 @@ from recursive_lth.report.population import Life
 from recursive_lth.report.population_drawing import draw_lives, draw_population
 from recursive_lth.report.progress import draw_accuracy
 from recursive_lth.report.record import RunRecord
-from recursive_lth.report.standing import best
+from recursive_lth.report.standing import Line, best
 from recursive_lth.report.survival import draw_survival
 from recursive_lth.report.table import describe_exchange, describe_growth
 from recursive_lth.report.tree import draw_tree
@@ -25,7 +25,7 @@ class GrowthFigure(NamedTuple):
     """One growth drawn; `is_open` says whether the page shows it unasked."""
 
     title: str
-    is_accepted: bool
+    badge: str  # what became of it, where it is no ticket
     is_open: bool
     svg: str
 
@@ -54,7 +54,7 @@ def draw_growths(record: RunRecord) -> list[GrowthFigure]:
                 )
                 if words
             ),
-            is_accepted=line["accepted"],
+            badge=_badge(line),
             is_open=line is newest or (line["accepted"] and len(grown) <= MOST_OPEN),
             svg=draw_growth(by_digest[line["parent"]], line),
         )
@@ -63,8 +63,14 @@ def draw_growths(record: RunRecord) -> list[GrowthFigure]:
     if not drawings and record.generations:
         line = best(record) or record.generations[0]
         title = f"Generation {line['generation']}: the network, which has not grown"
-        drawings = [GrowthFigure(title, True, True, draw_network(line))]
+        drawings = [GrowthFigure(title, "", True, draw_network(line))]
     return drawings
+
+
+def _badge(line: Line) -> str:
+    if line["accepted"]:
+        return ""
+    return "grows on" if line.get("grows_on") else "rejected"
 
 
 FIGURES: dict[str, Callable[[RunRecord], str | None]] = {

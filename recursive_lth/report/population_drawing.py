@@ -23,7 +23,9 @@ def draw_population(record: RunRecord, lives: Sequence[Life]) -> str | None:
     """
     if not lives:
         return None
-    rejected = [line for line in record.generations if not line["accepted"]]
+    rejected = [
+        line for line in record.generations if not (line["accepted"] or line.get("grows_on"))
+    ]
     top = best(record)
 
     def paint(figure: Figure) -> None:

@@ -65,9 +65,10 @@ def _paint_accuracy(axes: Axes, record: RunRecord) -> None:
                           textcoords="offset points", color=LIGHT["muted"], size=9.5)  # fmt: skip
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: percent(v, digits=1)))
     axes.yaxis.set_major_locator(MaxNLocator(6))
+    hollow = "rejected, or grows on" if any(line.get("grows_on") for line in lines) else "rejected"
     handles = [
         point_key("o", LIGHT["accent"], LIGHT["accent"], "validation"),
-        point_key("o", LIGHT["paper"], LIGHT["muted"], "rejected"),
+        point_key("o", LIGHT["paper"], LIGHT["muted"], hollow),
         Line2D([], [], color=LIGHT["muted"], linewidth=1, linestyle=(0, (4, 3)), label="ticket 0"),
     ]
     if known:

@@ -27,7 +27,7 @@ def lineage_table(generations: Sequence[Mapping[str, Any]]) -> Table:
             describe_growth(line),
             *_numbers(line),
             operations(line["training_cost"]),
-            "yes" if line["accepted"] else "no",
+            "yes" if line["accepted"] else "grows on" if line.get("grows_on") else "no",
         ]
         for line in generations
     ]
@@ -86,8 +86,9 @@ def describe_growth(line: Mapping[str, Any]) -> str:
     """What made the ticket of this line, in a few words: `widen h1 by 12`, `pruned only`."""
     growth = line["growth"]
     if growth is None:
-        kind = "dense" if line["density"] == 1 else "given"
-        return f"{kind} start" if line["operator"] == "start" else "pruned only"
+        if line["operator"] == "start":
+            return f"{'dense' if line['density'] == 1 else 'given'} start"
+        return "trained on" if line.get("grows_on") else "pruned only"
     operator = growth["operator"]
     units = sum((growth.get("new_units") or {}).values())
     where = growth.get("where") or UNKNOWN

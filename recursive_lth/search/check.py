@@ -96,6 +96,11 @@ def check_growth(experiment: Experiment, start: Architecture) -> None:
     """Raise `InputError` where a growth could not be made, or a setting of it would be ignored."""
     growth, space = experiment.growth, experiment.space
     check_policy(experiment)
+    if growth.in_a_row > 1 and experiment.acceptance.rule == "paired":
+        raise InputError(
+            "acceptance.rule=paired holds a ticket against its parent, which growth.in_a_row="
+            f"{growth.in_a_row} leaves unpruned: choose another rule, or growth.in_a_row=1"
+        )
     if growth.trigger == "mask_stability" and experiment.pruning.granularity == "unit":
         raise InputError(
             "growth.trigger=mask_stability compares masks of weights, and pruning.granularity=unit "

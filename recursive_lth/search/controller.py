@@ -21,7 +21,7 @@ from recursive_lth.search.lineage import START, rejected_in_a_row
 from recursive_lth.search.policies.past import Policy
 from recursive_lth.search.population import parent_of, still_wanted
 from recursive_lth.search.stopping import StopRule, stop_rule
-from recursive_lth.search.turn import Turn, close
+from recursive_lth.search.turn import Turn, close, is_pruned_in
 from recursive_lth.ticket.moments import State
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training.loop import steps_in
@@ -127,9 +127,12 @@ def _prune_and_grow(
         rule = stop_rule(bench, turn.ticket, number, start_loss=start_loss, overhead=seedling.cost)
         back, epochs = _rewind_step(bench), experiment.growth.epochs
         _train(bench, turn, number, "grow", epochs, keep_at=back, rule=rule)
-    _prune(bench, turn, number)
+    grows_on = is_growing and not turn.is_diverged and not is_pruned_in(experiment, number)
+    if not grows_on:
+        _prune(bench, turn, number)
     operator = seedling.growth["operator"] if seedling.growth else "none"
-    return close(bench, turn, line, operator, seedling, parent), turn.ticket, turn.rows
+    found = close(bench, turn, line, operator, seedling, parent, grows_on=grows_on)
+    return found, turn.ticket, turn.rows
 
 
 def _behind(line: Sequence[Generation], parent: Ticket, seedling: Seedling) -> Behind:

@@ -59,6 +59,7 @@ class Generation:
     generation, oldest first; it is empty in lines that were written before it was known.
     `weights_cost` are the multiply-adds of the trainings in this run that its weights as they are
     have gone through. `confirmation` holds what rule `paired` found (`search/confirm.py`) or null.
+    One that `grows_on` is no ticket yet: nothing was pruned or judged, and the next grows from it.
     """
 
     digest: str
@@ -92,6 +93,7 @@ class Generation:
     survivors: Mapping[str, int] = field(default_factory=dict)
     weights_cost: int = 0
     confirmation: Mapping[str, Any] | None = None
+    grows_on: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -102,7 +104,12 @@ class Generation:
         """The generation of a lineage line. Raises `DamagedFileError` where a field is missing."""
         try:
             known = {f.name: row[f.name] for f in fields(Generation) if is_needed(f)}
-            for name in ("survivors", "weights_cost", "confirmation"):  # of later versions
+            for name in (
+                "survivors",
+                "weights_cost",
+                "confirmation",
+                "grows_on",
+            ):  # of later versions
                 if name in row:
                     known[name] = row[name]
             tried = [_candidate(c) for c in row["candidates"]]

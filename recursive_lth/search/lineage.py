@@ -44,6 +44,7 @@ def next_parent(lineage: Sequence[Generation], backtrack: int = 0) -> Generation
     for number, turn in enumerate(lineage[1:], start=2):
         if turn.accepted:
             here, misses = turn, 0
+        if turn.accepted or turn.grows_on:
             continue
         misses += 1
         if misses == backtrack:
@@ -94,5 +95,5 @@ def rejected_in_a_row(lineage: Sequence[Generation]) -> int:
     for turn in reversed(lineage):
         if turn.accepted:
             break
-        count += 1
+        count += not turn.grows_on
     return count

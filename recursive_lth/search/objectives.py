@@ -43,11 +43,15 @@ def merits(generation: Sequence[Candidate], objectives: Sequence[str]) -> list[M
 def preferred(generation: Sequence[Candidate], objectives: Sequence[str]) -> Candidate:
     """The candidate that goes on, out of those judged to the end, of which not growing is one.
 
+    Where they have raced it is one of those that ran to the race's end: a gain of one seed, or of
+    few, flatters whom it has put ahead, and the means of the others have lost that.
     After the gain alone it is the one of the largest. After several objectives it is, of those
     that no other equals in all and beats in one, the one of the largest gain for each multiply-add
     of its network. Ties go to the earlier one.
     """
     judged = [one for one in generation if one.status == "judged"]
+    most = max(len(one.replicates) for one in judged)
+    judged = [one for one in judged if len(one.replicates) == most]
     front = undominated([merits_of(one, objectives) for one in judged])
     best = max(front, key=lambda i: (worth_of(judged[i], objectives), -judged[i].number))
     return judged[best]

@@ -11,6 +11,9 @@ from recursive_lth.pruning.schedule import target
 from recursive_lth.running.start import build
 from recursive_lth.search.confirm import TRAINED_ON
 from recursive_lth.search.judging.race import leaders
+from recursive_lth.search.turn import is_pruned_in
+
+GROWS = 1.5  # times as many weights by one growth, about
 
 
 def start_architecture(experiment: Experiment, sample_shape: Shape, classes: int) -> Architecture:
@@ -64,16 +67,17 @@ def _searched_epochs(experiment: Experiment, architecture: Architecture) -> list
     """Epochs of each generation without confirmations."""
     growth, pruning = experiment.growth, experiment.pruning
     weights = cost(architecture).weights
-    first = _rounds(weights, target(architecture, pruning), pruning)
-    later = _rounds(
-        round(1.5 * target(architecture, pruning)), target(architecture, pruning), pruning
-    )
+    goal = target(architecture, pruning)
+    first = _rounds(weights, goal, pruning)
+    later = _rounds(round(goal * GROWS**growth.in_a_row), goal, pruning)
     grown = _judged(growth) * growth.judge_epochs + growth.epochs
     if growth.policy == "never":
         grown = 0.0
-    each = grown + later * pruning.epochs
-    generations = experiment.budget.generations
-    return [experiment.training.epochs, first * pruning.epochs, *[each] * (generations - 1)]
+    each = [
+        grown + is_pruned_in(experiment, number) * later * pruning.epochs
+        for number in range(2, experiment.budget.generations + 1)
+    ]
+    return [experiment.training.epochs, first * pruning.epochs, *each]
 
 
 def _judged(growth: Growth) -> int:

@@ -16,7 +16,9 @@ from recursive_lth.search.lineage import next_parent, tickets, undominated
 
 
 def parent_of(rule: Acceptance, lineage: Sequence[Generation]) -> Generation:
-    """The ticket that the next generation grows from."""
+    """The ticket that the next generation grows from, or the network that is still growing."""
+    if lineage[-1].grows_on:
+        return lineage[-1]
     if rule.population > 1:
         return parent_in_turn(lineage, rule.population)
     return next_parent(lineage, rule.backtrack)
@@ -26,7 +28,8 @@ def still_wanted(lineage: Sequence[Generation], rule: Acceptance) -> set[str]:
     """The digests of tickets that a later generation may grow from."""
     may_go_back = rule.backtrack or rule.population > 1
     winners = {turn.digest for turn in tickets(lineage)} if may_go_back else set()
-    return {parent_of(rule, lineage).digest} | winners
+    back = next_parent(lineage, rule.backtrack)  # where what grows on will have led nowhere
+    return {parent_of(rule, lineage).digest, back.digest} | winners
 
 
 def alive(lineage: Sequence[Generation], most: int) -> list[Generation]:

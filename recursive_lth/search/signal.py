@@ -22,7 +22,7 @@ from recursive_lth.config import Experiment
 from recursive_lth.errors import InputError
 from recursive_lth.files import read_json, write_json
 from recursive_lth.running.fit import Fitted
-from recursive_lth.running.job import Bench, Job, rungs_of
+from recursive_lth.running.job import Bench, Job
 from recursive_lth.running.progress import Watch
 from recursive_lth.running.run_folder import Resume, run_folder
 from recursive_lth.running.start import brings_weights, first_ticket
@@ -31,6 +31,7 @@ from recursive_lth.running.wanted import Wanted
 from recursive_lth.search.check import check_names, check_pruning
 from recursive_lth.search.controller import generations
 from recursive_lth.search.judging.birth import Nursery
+from recursive_lth.search.judging.cohort import marks_of
 from recursive_lth.search.judging.course import Course
 from recursive_lth.search.judging.race import Table, noise_of
 from recursive_lth.search.policies.catalogue import POLICIES
@@ -71,15 +72,17 @@ def parent_of(bench: Bench[Experiment]) -> Ticket:
 def measure(bench: Bench[Experiment], parent: Ticket) -> dict[str, Any]:
     """Growths, losses and accuracies of all trainings, rank correlations, and what they advise.
 
-    Of the experiment are read `growth.candidates` (how many growths), `growth.judge_epochs` and
-    `growth.rungs` (the short training), `growth.epochs` (the long one) and `growth.replicates`
-    (seeds of both, at least 2). Raises `InputError` where fewer than three networks can be ranked.
+    Of the experiment are read `growth.candidates` (how many growths), `growth.judge_epochs` (the
+    short training), `growth.rungs`, `growth.spacing`, `growth.cut` and `growth.keep` (where it is
+    looked at: as a search would, though nothing is stopped), `growth.epochs` (the long one) and
+    `growth.replicates` (seeds of both, at least 2). Raises `InputError` where fewer than three
+    networks can be ranked.
     """
     growth, recipe = bench.experiment.growth, bench.experiment.training
     if growth.replicates < 2:
         raise InputError("a signal needs several seeds: --set growth.replicates=3")
     lengths = Lengths(
-        rungs_of(growth.judge_epochs, growth.rungs, bench, recipe),
+        marks_of(bench),
         steps_in(growth.epochs, len(bench.batches), recipe.batch_size),
     )
     courses = _growths(bench, parent)

@@ -31,6 +31,17 @@ class Turn:
     behind: Behind = field(default_factory=Behind)
 
 
+def is_pruned_in(experiment: Experiment, number: int) -> bool:
+    """True iff a generation ends with pruning: the first, one after each row of growths, the last.
+
+    >>> from recursive_lth.config import Growth
+    >>> [n for n in range(1, 7) if is_pruned_in(Experiment(growth=Growth(in_a_row=3)), n)]
+    [1, 4, 6]
+    """
+    is_last = number == experiment.budget.generations
+    return is_last or (number - 1) % experiment.growth.in_a_row == 0
+
+
 def close(
     bench: Bench[Experiment],
     turn: Turn,
@@ -38,6 +49,8 @@ def close(
     operator: str,
     seedling: Seedling,
     parent: Ticket | None,
+    *,
+    grows_on: bool = False,
 ) -> Generation:
     """The generation's line: its ticket evaluated on validation data, and the verdict."""
     turn.ticket = replace(
@@ -48,6 +61,8 @@ def close(
     found = None if parent is None else _confirm(bench, turn, len(line), parent)
     if turn.is_diverged:
         verdict = Verdict(False, "rejected: training diverged; lower training.learning_rate")
+    elif grows_on:
+        verdict = Verdict(False, "not judged: it grows on before it is pruned")
     elif not line:
         kind = "dense" if turn.ticket.cost.density == 1 else "given"
         verdict = Verdict(True, f"the {kind} {operator} network")
@@ -57,7 +72,7 @@ def close(
         verdict = accept(
             rule, line, evaluation.accuracy, size.density, found, weights=size.remaining_weights
         )
-    if keeps_state(bench.experiment) and verdict.accepted:
+    if keeps_state(bench.experiment) and (verdict.accepted or grows_on):
         with bench.clock.inside("saving"):
             bench.stages.pass_on(turn.ticket.digest, turn.state)
     bench.meter.tell(
@@ -82,6 +97,7 @@ def close(
         candidates=seedling.candidates,
         weights_cost=turn.behind.weights,
         confirmation=found.to_dict() if found else None,
+        grows_on=grows_on,
     )
 
 

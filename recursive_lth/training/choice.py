@@ -1,9 +1,10 @@
 """Sparse or dense, by the BLAS or by oneDNN? Measured here and now, and remembered with the run.
 
 A layer's whole part in a training step is timed both ways, in turns: forward, gradients, masks and
-optimizer. What was chosen is a matter of the machine's speed and decides last bits; a run that goes
-on reads what it had chosen before. Small layers and dense ones are computed dense unmeasured. Who
-does large dense products is measured once, by one of common size.
+optimizer; in the recipe's precision, which sparse products do not know. What was chosen is a matter
+of the machine's speed and decides last bits; a run that goes on reads what it had chosen before.
+Small layers and dense ones are computed dense unmeasured. Who does large dense products is measured
+once, by one of common size.
 """
 
 import math
@@ -21,7 +22,7 @@ from torch import Tensor
 from recursive_lth.architecture.cost import places
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.layer import Layer
-from recursive_lth.architecture.network import Run, operation, reads_input
+from recursive_lth.architecture.network import Run, Weights, operation, reads_input
 from recursive_lth.architecture.sparse import Pattern
 from recursive_lth.config import Training
 from recursive_lth.errors import InputError
@@ -93,6 +94,7 @@ def sparse_layers(
             f"{layer.operation} {tuple(mask.shape)} of which {remaining} remain, reads {shape}"
             f"{' of the input' * is_first}, {recipe.optimizer}, {torch.get_num_threads()} threads"
             f"{', dense by oneDNN' * (name in by_onednn)}"
+            f"{f', {recipe.precision}' * (recipe.precision != 'float32')}"
         )
         here, by = mask.to(device), name in by_onednn
         sides = Sides(name, layer, here, shape, is_first, recipe, by)
@@ -184,11 +186,14 @@ class Sides:
         live = {weight: (pattern.pack(full) if pattern else full).requires_grad_()}
         if self.layer.bias:
             live[f"{self.name}.bias"] = torch.zeros(len(full), device=device).requires_grad_()
-        x = torch.randn(self.shape, device=device)
+        precision = getattr(torch, self.recipe.precision)
+        passed_on = torch.float32 if self.is_first else precision  # by dense layers before
+        x = torch.randn(self.shape, device=device, dtype=passed_on)
         if x.dim() == 4:  # as convolutions read and pass it on in a network
             x = x.contiguous(memory_format=torch.channels_last)
         x.requires_grad_(not self.is_first)
-        run = kernel(self.name, self.layer, pattern) if pattern else self._dense()
+        computed = kernel(self.name, self.layer, pattern) if pattern else self._dense()
+        run = computed if precision == torch.float32 else _cast(computed, device, precision)
         above = torch.randn_like(run(live, [x], None))
         optimizer, cover = make_optimizer(list(live.values()), self.recipe), self.mask.to(full)
 
@@ -207,6 +212,16 @@ class Sides:
         if self.is_by_onednn:
             return onednn.linear(self.name, is_turned=False)
         return operation(self.name, self.layer)
+
+
+def _cast(run: Run, device: torch.device, precision: torch.dtype) -> Run:
+    """A layer under autocast, as `loop` computes it where less than float32 is asked for."""
+
+    def cast(w: Mapping[str, Tensor], x: list[Tensor], statistics: Weights | None) -> Tensor:
+        with torch.autocast(device.type, precision):
+            return run(w, x, statistics)
+
+    return cast
 
 
 def in_turns(

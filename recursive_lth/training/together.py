@@ -44,7 +44,7 @@ class Member:
     def company(self) -> tuple[object, ...] | None:
         """What members that train together have in common; None where one stays alone.
 
-        Graph, classes, recipe, steps and device: not widths, masks, seeds or data.
+        Graph, images' shape, classes, recipe, steps and device: not widths, masks, seeds or data.
         """
         graph, recipe = graph_of(self.architecture), self.recipe
         if graph is None or not recipe.is_plain:
@@ -56,7 +56,8 @@ class Member:
         dtype = next(iter(self.weights.values())).dtype
         place = (self.data.images.device, dtype, batch_size)
         span = (self.start, self.steps, tuple(self.state), counts)
-        return graph, self.architecture.classes, recipe, span, place
+        reads = self.architecture.shapes[self.architecture.input]
+        return graph, reads, self.architecture.classes, recipe, span, place
 
 
 @dataclass(frozen=True)

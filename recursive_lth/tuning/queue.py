@@ -17,6 +17,7 @@ from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from recursive_lth import seeds
+from recursive_lth.training.device import pinned
 from recursive_lth.tuning.desk import Desk, locked, quiet
 from recursive_lth.tuning.objectives import values
 from recursive_lth.tuning.parameters import decoded, distributions
@@ -102,7 +103,11 @@ def is_finished(desk: Desk) -> bool:
 
 
 def take(desk: Desk) -> Claim | None:
-    """The next trial, lost ones first, ours from now on; None where all are taken or finished."""
+    """The next trial, lost ones first, ours from now on; None where all are taken or finished.
+
+    It is proposed by one thread, whatever the trainings use: from some two hundred trials on more
+    threads would change last bits of a Gaussian process, and with them the proposal.
+    """
     with locked(desk.url):
         mend(desk)
         found = slots(desk)
@@ -117,7 +122,7 @@ def take(desk: Desk) -> Claim | None:
         seed = seeds.derive(desk.experiment.seed, "tune", "trial", slot) % 2**32
         make_sampler = SAMPLERS[desk.experiment.tune.sampler]
         desk.study.sampler = make_sampler(seed, desk.experiment.tune.random_trials)
-        with quiet():
+        with quiet(), pinned(threads=1):
             trial = desk.study.ask(distributions(desk.experiment))
         desk.storage.record_heartbeat(trial._trial_id)
         trial.set_user_attr(WORKER, f"{platform.node()}:{os.getpid()}")  # last: it is taken now

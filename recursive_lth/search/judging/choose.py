@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from recursive_lth.config import Experiment, Growth
+from recursive_lth.errors import InputError
 from recursive_lth.running.job import Bench, Row
 from recursive_lth.search.constraints import sized
 from recursive_lth.search.generation import Candidate
@@ -54,13 +55,13 @@ def choose(
     `state` is that of the parent's optimizer, for `growth.optimizer` to hand on; `own` is a user's
     own policy. One whose proposal is final is obeyed without judging, unless the growth breaks a
     limit of the space: then the parent goes on as it is. Raises `InputError` where not even
-    training on without growth stays finite.
+    training on without growth stays finite, and where `own` returns no `Proposal` nor None.
     """
     policy = policy_of(bench.experiment, own)
     nursery = Nursery(bench, parent, generation, state or {})
     ground = ground_of(parent, nursery.grow, nursery.few)
     past = Past(bench.experiment, generation, earlier, [], ground)
-    proposal = policy(past)
+    proposal = _answer(policy, past)
     if proposal is not None and proposal.is_final:
         return _obey(nursery, proposal)
     courses = [nursery.standing()]
@@ -69,6 +70,17 @@ def choose(
         judge(bench, generation, courses)
     race(bench, generation, courses, earlier)
     return _choice(bench.experiment, courses)
+
+
+def _answer(policy: Policy, past: Past) -> Proposal | None:
+    """What the policy proposes. Raises `InputError` where a user's own returns anything else."""
+    answer: object = policy(past)
+    if answer is None or isinstance(answer, Proposal):
+        return answer
+    raise InputError(
+        f"growth.policy {past.experiment.growth.policy} must return a Proposal or None, got "
+        f"{type(answer).__name__}: return Proposal(GrowthStep(...)), or None for nothing more"
+    )
 
 
 def _obey(nursery: Nursery, proposal: Proposal) -> Seedling:
@@ -90,7 +102,7 @@ def _ask(nursery: Nursery, policy: Policy, past: Past, courses: Sequence[Course]
     while sum(c.is_alive and c.number > 0 for c in everyone) < growth.together:
         if not _wants_more(growth, everyone):
             break
-        proposal = policy(replace(past, siblings=[c.candidate for c in everyone]))
+        proposal = _answer(policy, replace(past, siblings=[c.candidate for c in everyone]))
         if proposal is None:
             break
         everyone.append(nursery.bear(proposal, len(everyone), everyone))

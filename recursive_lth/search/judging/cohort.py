@@ -26,7 +26,7 @@ def judge(bench: Bench[Experiment], generation: int, courses: Sequence[Course]) 
 
     Not growing, the first, is never stopped. Raises `InputError` where even that diverges.
     """
-    marks, standing = _marks(bench), courses[0]
+    marks, standing = marks_of(bench), courses[0]
     cohort = [course for course in courses if course.is_alive]
     for rung in range(len(marks)):
         living = [course for course in cohort if course.is_alive]
@@ -53,7 +53,7 @@ def again(
     The first is not growing. One that diverges or ends its workers has failed and gains nothing;
     where not growing does, `InputError` is raised.
     """
-    steps, recipe = _marks(bench)[-1], bench.experiment.training
+    steps, recipe = marks_of(bench)[-1], bench.experiment.training
     seed = seeds.derive(bench.experiment.seed, "generation", generation, "judge", turn)
     wanted = [
         Wanted(
@@ -136,8 +136,12 @@ def _next_rung(
     return Wanted(bench, course.ticket, job, stop, may_fail=course.number > 0)
 
 
-def _marks(bench: Bench[Experiment]) -> tuple[int, ...]:
-    """The steps of the rungs: equal parts, or each so large a part of the next."""
+def marks_of(bench: Bench[Experiment]) -> tuple[int, ...]:
+    """The steps of a short training at which candidates are compared; the last is its end.
+
+    Equal parts, or each the share `growth.spacing` of the next, for which `growth.keep` stands in
+    where they are halved.
+    """
     growth = bench.experiment.growth
     factor = growth.spacing or (growth.keep if growth.cut == "halving" else None)
     return rungs_of(
