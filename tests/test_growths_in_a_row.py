@@ -9,8 +9,11 @@ from search_runs import bench_of, invented, rows_of, run, small, timeless, whole
 from recursive_lth.config import Experiment
 from recursive_lth.errors import InputError
 from recursive_lth.report.page import write_report
+from recursive_lth.report.population import read_lives
+from recursive_lth.report.record import read_run
 from recursive_lth.report.table import describe_growth, lineage_table
 from recursive_lth.search.check import check_growth
+from recursive_lth.search.controller import stop_reason
 from recursive_lth.search.generation import Generation
 from recursive_lth.search.lineage import next_parent, rejected_in_a_row, tickets
 from recursive_lth.search.plan import planned_epochs, start_architecture
@@ -89,9 +92,51 @@ def test_pairs_need_a_parent_that_was_pruned() -> None:
         experiment_of(0)
 
 
+def test_a_quarantine_lasts_until_there_is_pruning() -> None:
+    """One of fewer generations would protect the last growth of a row from those before it."""
+    start = start_architecture(experiment_of(3), (1, 8, 8), 10)
+    with pytest.raises(InputError, match=r"quarantine=2 is over .* set it to 3 at least"):
+        check_growth(experiment_of(3, "pruning.quarantine=2"), start)
+    check_growth(experiment_of(3, "pruning.quarantine=3"), start)
+
+
+def test_a_budget_that_ends_in_a_row_says_so() -> None:
+    line = line_of("accepted", "grows on")
+    costly = small("budget.multiply_adds=1", "budget.generations=9")
+    assert stop_reason(costly, line).endswith("is spent, before what grows on was pruned")
+    assert stop_reason(costly, line[:2]).endswith("is spent")
+    assert stop_reason(small("budget.generations=9"), line) == ""
+
+
+def test_a_population_s_page_knows_the_tickets_that_rows_began_from(tmp_path: Path) -> None:
+    """Children hang on tickets, with their rows between left out."""
+    settings = ("acceptance.rule=front", "acceptance.population=3", "budget.generations=7")
+    folder = run(small("growth.in_a_row=2", *settings), tmp_path)
+    record = read_run(folder)
+    lives, lines = read_lives(record), {line["digest"]: line for line in record.generations}
+    assert lives
+    for life in lives:
+        for child in life.children:
+            between = lines[lines[child["digest"]]["parent"]]
+            assert between["grows_on"]
+            assert between["parent"] == life.line["digest"]
+            assert not child["grows_on"]
+    judged = [line for line in record.generations[2:] if not line["grows_on"]]
+    first = [
+        child for child in judged if lines[child["parent"]]["parent"] == lives[0].line["digest"]
+    ]
+    assert [child["digest"] for child in lives[0].children] == [c["digest"] for c in first]
+    assert "grows on" in write_report(folder).read_text("utf-8")
+
+
 def test_a_plan_has_pruning_where_a_run_has() -> None:
-    """Pruning takes an epoch a round: one from one and a half times the target, two from 2.25."""
+    """A round takes an epoch: one for 1.5 times the target, two for 2.25 times."""
     start = start_architecture(experiment_of(1), (1, 8, 8), 10)
+    assert planned_epochs(experiment_of(4), start) == [3, 2, 1, 1, 1, 1 + 3]
+    assert planned_epochs(experiment_of(3), start) == [3, 2, 1, 1, 1 + 2, 1 + 1]
+    assert planned_epochs(experiment_of(5000), start) == [3, 2, 1, 1, 1, 1 + 3]
+    endless = experiment_of(5000, "budget.generations=9000")
+    assert len(planned_epochs(endless, start)) == 9001
     assert planned_epochs(experiment_of(1), start) == [3, 2, *[1 + 1] * 4]
     assert planned_epochs(experiment_of(2), start) == [3, 2, 1, 1 + 2, 1, 1 + 2]
 

@@ -95,6 +95,17 @@ def test_who_has_not_run_to_the_end_cannot_win(
     assert next(c for c in raced if c.status == "chosen").gain == max(c.gain or 0.0 for c in raced)
 
 
+def test_who_repeats_a_runner_bears_its_mean(
+    judged: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would tell the policy of a gain that has not lasted; it is no runner of its own."""
+    monkeypatch.setattr(module, "again", lambda bench, generation, runners, turn: [-9.0] * 2)
+    seedling = judged(DEEPEN, DEEPEN, settings=("growth.replicates=3", "growth.rungs=1"))
+    runner, twin = seedling.candidates[1:]
+    assert (twin.status, twin.replicates) == ("repeated", ())
+    assert twin.gain == runner.gain == pytest.approx((runner.rungs[-1] - 18) / 3)
+
+
 def test_nor_can_who_was_sent_away() -> None:
     """Of two finalists, one sent away after two seeds, and one that stayed out."""
     gains = [(0.0, 0.0, 0.0), (0.010, 0.001, 0.001), (0.009, 0.001, 0.005), (0.008, 0.007), ()]

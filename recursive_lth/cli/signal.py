@@ -45,7 +45,8 @@ def signal(
 
     Of the experiment are read: growth.candidates (how many growths), growth.judge_epochs (the short
     training), growth.rungs, spacing, cut and keep (where it is looked at, as a search would),
-    growth.epochs (the long one), growth.replicates (seeds), and the space. The ticket is that given by --start, or the first that the experiment finds.
+    growth.epochs (the long one), growth.replicates (seeds), and the space. The ticket is that
+    given by --start, or the first that the experiment finds.
     """
     given = {"start.architecture": start, "data.name": data, "seed": seed}
     chosen = shelf.load_experiment(

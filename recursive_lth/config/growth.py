@@ -88,7 +88,8 @@ class Growth:
     next, through growth and pruning: each may begin with a fresh one, or carry it.
     `in_a_row` says how growth and pruning alternate: 1 prunes whatever has grown (interleaved), 3
     grows three times before it prunes (gradual), and as many as `budget.generations` or more grow
-    everything first (one-shot). The last generation of that budget is always pruned.
+    everything first (one-shot). The last generation of that budget is always pruned; another
+    budget may end a run before a row is, and what has grown in it is no ticket then.
     """
 
     policy: str = "gp"

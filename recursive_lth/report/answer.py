@@ -32,7 +32,8 @@ def find_answer(record: RunRecord) -> Answer:
     if dense is None:
         return Answer("No ticket yet", "The start network is still in training.", [])
     if ticket is None:
-        tried = sum(line["generation"] > 0 for line in record.generations)
+        later = [line for line in record.generations if line["generation"] > 0]
+        tried = sum(not line.get("grows_on") for line in later)
         rest = f", and none of the {tried} after it was accepted" if tried else ""
         key, data = _shared_accuracy(dense, dense)
         reached = f"Ticket 0, the start network, reaches {percent(dense[key])} {data} accuracy"

@@ -49,7 +49,8 @@ def read_lives(record: RunRecord) -> list[Life]:
     most = most_alive(record)
     if most == 1:
         return []
-    turns = [Generation.from_dict(line) for line in record.generations]
+    judged = rooted(record.generations)
+    turns = [Generation.from_dict(line) for line in judged]
     front, living = list[Generation](), list[set[str]]()
     for turn in turns:
         front = alive([*front, turn], len(turns))  # who is beaten once is beaten for good
@@ -58,12 +59,25 @@ def read_lives(record: RunRecord) -> list[Life]:
         Life(
             line,
             _spans([n for n, those in enumerate(living) if line["digest"] in those]),
-            tuple(child for child in record.generations if child["parent"] == line["digest"]),
+            tuple(child for child in judged if child["parent"] == line["digest"]),
             line["digest"] in living[-1],
         )
-        for line in accepted(record.generations)
+        for line in accepted(judged)
         if line["operator"] != "start"
     ]
+
+
+def rooted(generations: Sequence[Line]) -> list[Line]:
+    """What was judged, each below the ticket from which its row of growths began."""
+    rows = {line["digest"]: line["parent"] for line in generations if line.get("grows_on")}
+    found = []
+    for line in generations:
+        parent = line["parent"]
+        while parent in rows:
+            parent = rows[parent]
+        if line["digest"] not in rows:
+            found.append(line if parent == line["parent"] else {**line, "parent": parent})
+    return found
 
 
 def lives_drawn(lives: Sequence[Life]) -> list[Life]:

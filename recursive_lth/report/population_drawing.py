@@ -44,7 +44,9 @@ def draw_population(record: RunRecord, lives: Sequence[Life]) -> str | None:
         _paint_front(axes, lives)
         _paint_rejected(axes, rejected, low)
         for life in lives:
-            _paint_life(axes, life, is_best=top is not None and life.line is top)
+            _paint_life(
+                axes, life, is_best=top is not None and life.line["digest"] == top["digest"]
+            )
         dense = start(record.generations)
         if dense is not None and axes.get_ylim()[0] < dense["val_accuracy"] < axes.get_ylim()[1]:
             axes.axhline(dense["val_accuracy"], color=LIGHT["muted"], linewidth=1,

@@ -100,7 +100,7 @@ def shorten(title: str, letters: int) -> str:
 def _paint_node(axes: Axes, place: Place, line: Line, *, is_best: bool) -> None:
     x, y = _corner(place)
     colour = operator_colour(line["operator"])
-    is_faded = not line["accepted"]
+    is_faded = not (line["accepted"] or line.get("grows_on"))
     strength = 0.55 if is_faded else 1.0
     box = FancyBboxPatch((x, y), WIDTH, HEIGHT, boxstyle="round,pad=0,rounding_size=7")
     box.set(facecolor=LIGHT["accent" if is_best else "paper"], alpha=strength)

@@ -101,6 +101,12 @@ def check_growth(experiment: Experiment, start: Architecture) -> None:
             "acceptance.rule=paired holds a ticket against its parent, which growth.in_a_row="
             f"{growth.in_a_row} leaves unpruned: choose another rule, or growth.in_a_row=1"
         )
+    if 0 < experiment.pruning.quarantine < growth.in_a_row:
+        raise InputError(
+            f"pruning.quarantine={experiment.pruning.quarantine} is over before the first of "
+            f"growth.in_a_row={growth.in_a_row} growths is pruned: set it to {growth.in_a_row} at "
+            "least"
+        )
     if growth.trigger == "mask_stability" and experiment.pruning.granularity == "unit":
         raise InputError(
             "growth.trigger=mask_stability compares masks of weights, and pruning.granularity=unit "

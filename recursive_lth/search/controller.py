@@ -58,6 +58,12 @@ def generations(
 
 def stop_reason(experiment: Experiment, line: Sequence[Generation]) -> str:
     """Why no further generation follows; empty where one does."""
+    reason = _end(experiment, line)
+    is_cut_short = reason and line and line[-1].grows_on
+    return f"{reason}, before what grows on was pruned" if is_cut_short else reason
+
+
+def _end(experiment: Experiment, line: Sequence[Generation]) -> str:
     budget = experiment.budget
     if len(line) > budget.generations:
         return f"all {budget.generations} generations are done"

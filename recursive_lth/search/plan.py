@@ -14,6 +14,7 @@ from recursive_lth.search.judging.race import leaders
 from recursive_lth.search.turn import is_pruned_in
 
 GROWS = 1.5  # times as many weights by one growth, about
+MOST_GROWTHS = 40  # in a row that a plan believes in: ten million times as many weights
 
 
 def start_architecture(experiment: Experiment, sample_shape: Shape, classes: int) -> Architecture:
@@ -69,15 +70,18 @@ def _searched_epochs(experiment: Experiment, architecture: Architecture) -> list
     weights = cost(architecture).weights
     goal = target(architecture, pruning)
     first = _rounds(weights, goal, pruning)
-    later = _rounds(round(goal * GROWS**growth.in_a_row), goal, pruning)
     grown = _judged(growth) * growth.judge_epochs + growth.epochs
     if growth.policy == "never":
         grown = 0.0
-    each = [
-        grown + is_pruned_in(experiment, number) * later * pruning.epochs
-        for number in range(2, experiment.budget.generations + 1)
-    ]
-    return [experiment.training.epochs, first * pruning.epochs, *each]
+    found, row = [experiment.training.epochs, first * pruning.epochs], 0
+    for number in range(2, experiment.budget.generations + 1):
+        row += 1  # growths since the last pruning
+        found.append(grown)
+        if is_pruned_in(experiment, number):
+            rounds = _rounds(round(goal * GROWS ** min(row, MOST_GROWTHS)), goal, pruning)
+            found[-1] += rounds * pruning.epochs
+            row = 0
+    return found
 
 
 def _judged(growth: Growth) -> int:

@@ -90,7 +90,8 @@ def race(
     """Train the leaders under further seeds until one is left, or `growth.replicates` are done.
 
     Leaders are the best `keep` of those judged. Not growing, against which all gains are, runs
-    along to the end; it is out only in that it may be beaten. Each runner's gain becomes its mean.
+    along to the end; it is out only in that it may be beaten. Each runner's gain becomes its mean,
+    and that of those that repeat it.
     """
     growth = bench.experiment.growth
     judged = {c.number: c for c in courses if c.candidate.status == "judged" and c.number}
@@ -117,6 +118,8 @@ def race(
         course = courses[number]
         mean = float(np.mean(found))
         course.candidate = replace(course.candidate, replicates=tuple(found), gain=mean)
+        for twin in (other for other in courses if other.twin_of is course):
+            twin.candidate = replace(twin.candidate, gain=mean)
 
 
 def leaders(keep: float, judged: int) -> int:
