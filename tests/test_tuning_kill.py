@@ -63,8 +63,10 @@ def options(request: pytest.FixtureRequest) -> Iterator[list[str]]:
         if request.param == "postgresql":
             yield ["--workers", "2", "--storage", stack.enter_context(server())]
         elif request.param == "cluster":
+            import dask
             from distributed import LocalCluster
 
+            stack.enter_context(dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}))
             cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0")
             yield ["--workers", stack.enter_context(cluster).scheduler_address]
         else:

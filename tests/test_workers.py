@@ -2,10 +2,13 @@
 
 import gc
 import os
+import signal
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
+import dask
 import pytest
 import search_runs
 from judged import first_ticket
@@ -103,3 +106,19 @@ def _held() -> int:
     """How many sets of batches this worker holds; asked after what it was given before."""
     supplies = [one for one in gc.get_objects() if isinstance(one, Supply)]
     return sum(len(supply._batches) for supply in supplies)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs a kill that nobody can catch")
+def test_a_killed_worker_comes_back_however_long_its_start_takes() -> None:
+    """Longer than Dask waits, here a hundredth of a second, on a busy machine its 15."""
+    impatient = dask.config.set({"distributed.deploy.lost-worker-timeout": "10ms"})
+    with impatient, crew_of("2") as crew:
+        client = crew._client  # type: ignore[attr-defined]
+        before = client.run(os.getpid)
+        os.kill(min(before.values()), signal.SIGKILL)
+        deadline = monotonic() + 60
+        while len(after := set(client.nthreads())) < 2 or after == set(before):
+            assert monotonic() < deadline
+            sleep(0.1)
+        sleep(0.5)  # in which it would be given up
+        assert len(client.nthreads()) == 2

@@ -26,6 +26,7 @@ MOST_KILLED = 3  # workers that one errand may take down
 TOPIC = "recursive-lth"
 # Dask's own has memory given back at every step; and so would the arena of the thread of an errand
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+PATIENCE = "24h"  # with a worker that is gone: Dask's 15 s give one up whose start takes longer
 SECONDS_BETWEEN = 0.5
 SECONDS_TO_ANSWER = 10
 FORKED = "forkserver"
@@ -69,6 +70,7 @@ def crew_of(workers: str, source: Source[Any] | None = None, *, most: int = 0) -
         "distributed.admin.large-graph-warning-threshold": "1GiB",
         "distributed.admin.tick.interval": "1s",  # by default clocks take hundredths of a core
         "distributed.admin.system-monitor.interval": "10s",
+        "distributed.deploy.lost-worker-timeout": PATIENCE,
         "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
         "distributed.worker.profile.enabled": False,
         "distributed.worker.memory.terminate": False,
