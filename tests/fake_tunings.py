@@ -36,7 +36,7 @@ def trial(number: int, *, names: tuple[str, ...] = NAMES, reason: str = "") -> d
         "state": "failed" if reason else "complete",
         "reason": reason,
         "values": {
-            "growth.policy": "random" if number % 2 else "gp",
+            "growth.policy": "random" if number % 2 else "tpe",
             "space.operator": OPERATORS[number % 3],
             "growth.candidates": 1 + number % 4,
             "growth.optimizer": "reset",

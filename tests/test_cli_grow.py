@@ -187,7 +187,7 @@ def guided(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 def test_every_search_space_grows_its_networks(
     space: str, architecture: str, tmp_path: Path, guided: list[bool]
 ) -> None:
-    """Three unlike candidates, all but the first by the default policy's model of those before."""
+    """Three unlike candidates, all but the first by a model of those before."""
     data = write_data(tmp_path / "data.npz", (3, 12, 12), classes=3)
     settings = [
         *TINY,
@@ -196,6 +196,7 @@ def test_every_search_space_grows_its_networks(
         f"start.architecture={architecture}",
         f"start.hidden={[4] * WIDTHS[architecture]}",
         "growth.candidates=3",
+        "growth.policy=gp",
         "growth.random_candidates=1",
         "growth.together=1",
     ]

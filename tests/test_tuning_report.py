@@ -105,7 +105,7 @@ def test_words_and_tables_say_what_the_trials_say(tmp_path: Path) -> None:
     record = read_tuning(write_tuning(tmp_path / "run"))
     finding = find_tuned(record)
     assert finding.headline == f"{len(record.front)} of 11 trials are on the front"
-    assert "Trial 6 (growth.policy = gp" in finding.explanation
+    assert "Trial 6 (growth.policy = tpe" in finding.explanation
     assert "96.00 % validation accuracy" in finding.explanation
     assert "94.00 % on the test data, which chose nothing" in finding.explanation
     assert "depends most on pruning.target_density (60 % of its variance)" in finding.explanation

@@ -92,7 +92,7 @@ class Growth:
     budget may end a run before a row is, and what has grown in it is no ticket then.
     """
 
-    policy: str = "gp"
+    policy: str = "tpe"
     space: str = "mlp"  # a name in search_spaces/ or a file; its content becomes [space]
     objectives: tuple[str, ...] = ("gain",)
     candidates: int = 4  # besides not growing
