@@ -116,6 +116,7 @@ def test_a_population_s_page_knows_the_tickets_that_rows_began_from(tmp_path: Pa
     lives, lines = read_lives(record), {line["digest"]: line for line in record.generations}
     assert lives
     for life in lives:
+        assert life.spans[0][0] == life.line["generation"]
         for child in life.children:
             between = lines[lines[child["digest"]]["parent"]]
             assert between["grows_on"]

@@ -50,7 +50,7 @@ def read_lives(record: RunRecord) -> list[Life]:
     if most == 1:
         return []
     judged = rooted(record.generations)
-    turns = [Generation.from_dict(line) for line in judged]
+    turns = [Generation.from_dict(line) for line in record.generations]
     front, living = list[Generation](), list[set[str]]()
     for turn in turns:
         front = alive([*front, turn], len(turns))  # who is beaten once is beaten for good
