@@ -3,9 +3,9 @@
     python experiments/benchmarks/workers.py --data-dir DATA
 
 Claim: two workers do at least 1.7 times as much in the same time, to the same results. Found, on
-an Intel Xeon: 1.80 times for tickets and 1.76 for trials (one turn each), and 1.73 for candidates
-(five turns). On an AMD EPYC, with earlier code and half as many epochs of tickets, it was 1.67 for
-trials, 1.53 for tickets and 1.51 for candidates.
+an Intel Xeon: 1.70 times for tickets and 1.75 for trials (one turn each; another day 1.80 and
+1.76), and 1.80 for candidates (five turns). On an AMD EPYC, with earlier code and half as many
+epochs of tickets, it was 1.67 for trials, 1.53 for tickets and 1.51 for candidates.
 
 `candidates` is the judging of a generation of sixteen growths of a ticket on MNIST, `tickets` are
 the 50 networks of five LeNet-300-100 pruned over three levels with two controls, too dense to be

@@ -16,7 +16,7 @@ EXAMPLES = """Examples:
   recursive-lth compare policies --out runs --json
 
 Two policies over three seeds, at equal cost:
-  for s in 0 1 2; do for p in gp random; do
+  for s in 0 1 2; do for p in tpe random; do
     recursive-lth grow --seed $s --set growth.policy=$p --set budget.multiply_adds=2e10
   done; done; recursive-lth compare
 """
