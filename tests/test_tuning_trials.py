@@ -1,7 +1,9 @@
 """Trials that go wrong: refused, failed, quarantined, taken over, passed by."""
 
+import signal
 from pathlib import Path
 from threading import Timer
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -161,3 +163,17 @@ def test_a_holder_is_waited_for_as_long_as_its_trial_runs(
         )
         later.join()
     assert found["folder"].startswith("trials/attempt-") != is_alive
+
+
+def test_a_stop_waits_until_how_far_a_trial_has_come_is_written() -> None:
+    """Torn, the database would stay locked to the worker that is to give its trial back."""
+    written = []
+
+    def write(name: str, reached: int) -> None:
+        signal.raise_signal(signal.SIGINT)
+        written.append((name, reached))
+
+    claim: Any = SimpleNamespace(trial=SimpleNamespace(set_user_attr=write))
+    with pytest.raises(KeyboardInterrupt):
+        trial._note(claim, 3)
+    assert written == [(queue.REACHED, 3)]

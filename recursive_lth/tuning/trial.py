@@ -21,6 +21,7 @@ from recursive_lth.tuning.desk import GRACE, Desk
 from recursive_lth.tuning.objectives import summarise_run
 from recursive_lth.tuning.pulse import Lost, Pulse
 from recursive_lth.tuning.queue import REACHED, Claim
+from recursive_lth.tuning.undisturbed import undisturbed
 from recursive_lth.tuning_file import tuned
 
 POLL = 0.5  # seconds between looks at a lock
@@ -77,9 +78,14 @@ def _watching(pulse: Pulse, watch: Callable[[int, Any], None], number: int) -> W
 
 
 def _note(claim: Claim, reached: int) -> None:
-    """Record how far a trial has come, so that a kill can be told from a trial that kills."""
+    """Record how far a trial has come, so that a kill can be told from a trial that kills.
+
+    A stop waits until it is written: amid that it would leave the database locked to this worker
+    itself, which could not give its trial back.
+    """
     try:
-        claim.trial.set_user_attr(REACHED, reached)
+        with undisturbed():
+            claim.trial.set_user_attr(REACHED, reached)
     except UpdateFinishedTrialError:
         raise Lost from None
 
