@@ -29,9 +29,9 @@ from recursive_lth.running.trainings import Trainings
 from recursive_lth.running.wanted import Company, Wanted, companies
 from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.morph import birth
-from recursive_lth.training import choice, onednn
+from recursive_lth.training import break_even, choice, onednn
 from recursive_lth.training.choice import Choices, sparse_layers
-from recursive_lth.training.engine import DENSE, Plan
+from recursive_lth.training.engine import DENSE, Plan, can_be_sparse
 
 
 def told(monkeypatch: pytest.MonkeyPatch, blas: float, by_onednn: float) -> list[int]:
@@ -180,22 +180,26 @@ def test_a_company_has_done_by_onednn_what_one_of_its_members_would(
 
 
 def plan_at(
-    density: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, dropout: float = 0.5
+    density: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, is_chain: bool
 ) -> list[Plan]:
     """What a company of large and thin networks plans, by oneDNN and by the BLAS.
 
-    With dropout they have a tape.
+    It breaks even at .6 as chains and at .33 by its layers.
     """
+    monkeypatch.setattr(
+        break_even, "break_even", lambda *given, is_chain: 0.6 if is_chain else 0.33
+    )
     bench = search_runs.bench_of(search_runs.small(), tmp_path)
     few, draw = masks(LARGE, density), torch.Generator().manual_seed(0)
     whole = seed_ticket(birth(LARGE), draw, "glorot_normal")
     weights, rewind = (masking.apply(t, few) for t in (whole.weights, whole.rewind))
     ticket = replace(whole, masks=few, weights=weights, rewind=rewind)
-    job = Job("one", replace(RECIPE, engine="auto", dropout=dropout), 7, 0)
+    recipe = replace(RECIPE, engine="auto", batch_size=RECIPE.batch_size if is_chain else 1000)
     found = []
     for margin in (1e9, 0.0):
         monkeypatch.setattr(choice, "ONEDNN_MARGIN", margin)
-        found.append(plan_of(replace(bench, choices=Choices()), ticket, job, is_alone=False))
+        there = replace(bench, choices=Choices())
+        found.append(plan_of(there, ticket, Job("one", recipe, 7, 0), is_alone=False))
     return found
 
 
@@ -203,11 +207,12 @@ def plan_at(
 def test_a_company_is_sparse_below_a_density(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The second layer is too small for oneDNN."""
-    both = Plan(("fc1", "fc2"))
-    assert plan_at(0.5, monkeypatch, tmp_path) == [Plan((), ("fc1",)), DENSE]
-    assert plan_at(0.35, monkeypatch, tmp_path) == [Plan((), ("fc1",)), DENSE]
-    assert plan_at(0.32, monkeypatch, tmp_path) == [both, both]
+    """By oneDNN is done what is dense and work enough."""
+    dense = [Plan((), ("fc1", "fc2")), DENSE]
+    assert plan_at(0.5, monkeypatch, tmp_path, is_chain=False) == dense
+    assert plan_at(0.35, monkeypatch, tmp_path, is_chain=False) == dense
+    sparse = Plan(can_be_sparse(LARGE))
+    assert plan_at(0.32, monkeypatch, tmp_path, is_chain=False) == [sparse, sparse]
 
 
 @needs_onednn
@@ -216,5 +221,6 @@ def test_a_company_of_chains_is_sparse_whole(
 ) -> None:
     """Below a density of all weights, down to the last layer; the small ones never alone."""
     chain = Plan(("fc1", "fc2", "output"))
-    assert plan_at(0.62, monkeypatch, tmp_path, dropout=0) == [Plan((), ("fc1",)), DENSE]
-    assert plan_at(0.58, monkeypatch, tmp_path, dropout=0) == [chain, chain]
+    dense = [Plan((), ("fc1",)), DENSE]
+    assert plan_at(0.62, monkeypatch, tmp_path, is_chain=True) == dense
+    assert plan_at(0.58, monkeypatch, tmp_path, is_chain=True) == [chain, chain]

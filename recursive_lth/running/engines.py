@@ -4,12 +4,11 @@ from typing import Any
 
 from recursive_lth.running.job import Bench, Job
 from recursive_lth.ticket.ticket import Ticket
-from recursive_lth.training.choice import large_and_thin, onednn_layers
+from recursive_lth.training.break_even import sparse_together
+from recursive_lth.training.choice import onednn_layers
 from recursive_lth.training.engine import DENSE, Plan, can_be_sparse
-from recursive_lth.training.plans import chain_plan, measured_plan, whole_chain
-
-MOST_TOGETHER = 0.33  # density of a layer that is sparse in a company
-MOST_IN_CHAIN = 0.6  # of all weights, where the company is a compiled chain: 1.15 times as fast
+from recursive_lth.training.plans import measured_plan, whole_chain
+from recursive_lth.training.together import can_join
 
 
 def plan_of(bench: Bench[Any], ticket: Ticket, job: Job, *, is_alone: bool = True) -> Plan:
@@ -17,9 +16,9 @@ def plan_of(bench: Bench[Any], ticket: Ticket, job: Job, *, is_alone: bool = Tru
 
     Weights that are read through a lens, as coefficients or supermasks are, and tallies of all
     weights leave none sparse. `sparse` makes sparse whatever can be and has lost a weight, or all
-    of a chain; `auto` what measures say, and has oneDNN do large dense products where that is
-    faster. Companies are not measured: many at once share the overheads that make measures of a
-    lone network waver, and below these densities large ones have always been faster sparse.
+    of a chain. `auto` goes by what the run has measured: of a network that trains alone its own
+    steps, of one that may have company those of a company; and has oneDNN do large dense products
+    where that is faster.
     """
     architecture, recipe, masks = ticket.architecture, job.recipe, ticket.masks
     if recipe.engine == "dense":
@@ -33,7 +32,7 @@ def plan_of(bench: Bench[Any], ticket: Ticket, job: Job, *, is_alone: bool = Tru
         return chain or Plan(found)
     if is_alone and not is_whole:
         return measured_plan(architecture, weights, masks, recipe, device, choices)
-    if not is_whole and (chain := chain_plan(architecture, masks, recipe, device, MOST_IN_CHAIN)):
-        return chain
-    thin = () if is_whole else large_and_thin(architecture, masks, recipe, MOST_TOGETHER)
+    if is_whole or not can_join(architecture, recipe):
+        return Plan((), onednn_layers(architecture, weights, recipe, device, choices))
+    thin = sparse_together(architecture, masks, recipe, device, choices)
     return Plan.of(thin, onednn_layers(architecture, weights, recipe, device, choices))

@@ -54,7 +54,12 @@ class Choices:
             self.measured = dict(read_json(path))
 
     def is_faster(self, key: str, way: str, usual: str, margin: float, measure: Measure) -> bool:
-        """True iff a way was, or is now found, to take less than such a part of the usual time.
+        """True iff a way was, or is now found, to take less than such a part of the usual time."""
+        slow, fast = self.times(key, way, usual, measure)
+        return fast is not None and bool(fast < margin * slow)
+
+    def times(self, key: str, way: str, usual: str, measure: Measure) -> tuple[float, float | None]:
+        """Microseconds of the usual way and of another, as they were or are now found.
 
         `measure` gives the seconds of the usual way and of the other, None where there is none.
         """
@@ -64,8 +69,7 @@ class Choices:
             if self.path is not None:
                 write_json(self.path, self.measured)
         found = self.measured[key]
-        fast, slow = found[f"{way}_us"], found[f"{usual}_us"]
-        return fast is not None and bool(fast < margin * slow)
+        return found[f"{usual}_us"], found[f"{way}_us"]
 
 
 def _us(seconds: float | None) -> float | None:
@@ -231,12 +235,8 @@ def in_turns(
     *,
     clear: float = math.inf,
 ) -> tuple[float, float]:
-    """Median seconds of two calls that take turns, or of two turns where one is `clear` as fast.
-
-    Of a single thread on a CPU what it was given counts: others may be at work beside it.
-    """
-    is_lone = device.type == "cpu" and torch.get_num_threads() == 1
-    now = thread_time if is_lone and os.name == "posix" else perf_counter  # elsewhere it is coarse
+    """Median seconds of two calls that take turns, or of two turns where one is `clear` as fast."""
+    now = stopwatch(device)
     times: tuple[list[float], list[float]] = ([], [])
     for turn in range(TURNS + 1):
         for run, seconds in zip((usual, other), times, strict=True):
@@ -248,3 +248,9 @@ def in_turns(
         if turn == 2 and not 1 / clear < median(times[0]) / median(times[1]) < clear:
             break
     return median(times[0]), median(times[1])
+
+
+def stopwatch(device: torch.device) -> Callable[[], float]:
+    """Seconds: of a single thread on a CPU those it was given, for others may be at work beside."""
+    is_lone = device.type == "cpu" and torch.get_num_threads() == 1
+    return thread_time if is_lone and os.name == "posix" else perf_counter  # elsewhere it is coarse

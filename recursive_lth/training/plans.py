@@ -27,6 +27,7 @@ from recursive_lth.training.engine import Plan, can_be_sparse, planned_engine
 from recursive_lth.training.lesson import can_be_taught
 from recursive_lth.training.loop import Step, training
 from recursive_lth.training.samples import Samples
+from recursive_lth.training.together import Member
 
 MOST_ALONE = 0.6  # of all weights, above which no lone chain has been faster
 MARGIN = 0.95  # of the dense step's time that a compiled one must stay below
@@ -43,7 +44,7 @@ def measured_plan(
     """What is fastest by `choices`, which measures what it does not know."""
     by_onednn = onednn_layers(architecture, weights, recipe, device, choices)
     dense = Plan((), by_onednn)
-    chain = chain_plan(architecture, masks, recipe, device, MOST_ALONE)
+    chain = chain_plan(architecture, masks, recipe, device)
     if chain and _is_faster(architecture, masks, recipe, choices, chain, dense):
         return chain
     sparse = sparse_layers(architecture, masks, recipe, device, choices, by_onednn)
@@ -51,17 +52,13 @@ def measured_plan(
 
 
 def chain_plan(
-    architecture: Architecture,
-    masks: Mapping[str, Tensor],
-    recipe: Training,
-    device: torch.device,
-    density: float,
+    architecture: Architecture, masks: Mapping[str, Tensor], recipe: Training, device: torch.device
 ) -> Plan | None:
-    """Every layer sparse, where a compiled step can train that and at most such a share remains.
+    """Every layer sparse, where a compiled step can train that and it may be worth measuring.
 
     Networks without a large layer stay as they are.
     """
-    if masked_cost(architecture, masks).density > density:
+    if masked_cost(architecture, masks).density > MOST_ALONE:
         return None
     if not large_and_thin(architecture, masks, recipe, 1.0):
         return None
@@ -100,22 +97,44 @@ def stepping(
     architecture: Architecture, masks: Mapping[str, Tensor], recipe: Training, plan: Plan
 ) -> Callable[[], Step]:
     """One step of a training on noise after the other, on the CPU."""
+    one = noisy(architecture, masks, noise(architecture, recipe), recipe, TURNS + 1)
+    loop = training(
+        architecture,
+        one.weights,
+        masks,
+        one.data,
+        one.recipe,
+        steps=one.steps,
+        seed=one.seed,
+        engine=planned_engine(architecture, masks, plan, torch.device("cpu")),
+    )
+    return lambda: next(loop)
+
+
+def noise(architecture: Architecture, recipe: Training) -> Batches:
+    """One batch, of images that an architecture reads."""
     draw = torch.Generator().manual_seed(0)
     pixels = architecture.shapes[architecture.input]
     images = torch.rand(recipe.batch_size, *pixels, generator=draw)
     labels = torch.randint(0, architecture.classes, (recipe.batch_size,), generator=draw)
-    plain = replace(recipe, shift=0, crop=0, flip=False)
+    return Batches(Samples(images, labels), torch.zeros(1), _plain(recipe))
+
+
+def noisy(
+    architecture: Architecture,
+    masks: Mapping[str, Tensor],
+    data: Batches,
+    recipe: Training,
+    steps: int,
+    seed: int = 0,
+) -> Member:
+    """A network of random weights, to be trained on noise."""
+    draw = torch.Generator().manual_seed(seed)
     weights = {
         n: torch.randn(architecture.shape(n), generator=draw) / 32 for n in architecture.tensors
     }
-    loop = training(
-        architecture,
-        weights,
-        masks,
-        Batches(Samples(images, labels), torch.zeros(1), plain),
-        plain,
-        steps=TURNS + 1,
-        seed=0,
-        engine=planned_engine(architecture, masks, plan, torch.device("cpu")),
-    )
-    return lambda: next(loop)
+    return Member(architecture, weights, masks, data, _plain(recipe), steps, seed)
+
+
+def _plain(recipe: Training) -> Training:
+    return replace(recipe, shift=0, crop=0, flip=False)

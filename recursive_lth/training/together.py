@@ -26,6 +26,11 @@ from recursive_lth.training.population import Population, graph_of, join
 from recursive_lth.training.recorded import Learn, Recorded, tape_for
 
 
+def can_join(architecture: Architecture, recipe: Training) -> bool:
+    """True iff such a network, trained so, could be one of a population."""
+    return recipe.is_plain and graph_of(architecture) is not None
+
+
 @dataclass(frozen=True)
 class Member:
     """One network to be trained with others, as `loop.training` would alone."""
@@ -47,9 +52,7 @@ class Member:
         Graph, images' shape, classes, recipe, steps and device: not widths, masks, seeds or data.
         """
         graph, recipe = graph_of(self.architecture), self.recipe
-        if graph is None or not recipe.is_plain:
-            return None
-        if self.state.keys() & PER_ENTRY:
+        if not can_join(self.architecture, recipe) or self.state.keys() & PER_ENTRY:
             return None
         counts = tuple(sorted((n, float(count)) for n, count in self.state.get("step", {}).items()))
         batch_size = min(recipe.batch_size, len(self.data))
