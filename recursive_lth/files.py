@@ -9,6 +9,8 @@ from typing import Any
 
 from recursive_lth.errors import DamagedFileError, InputError
 
+ASIDE = ".old-"
+
 
 def write_atomic(path: Path, content: bytes | str) -> Path:
     """Write `content` to `path`: temporary file beside it, flush, fsync, rename, fsync the folder.
@@ -114,3 +116,16 @@ def read_lines(path: Path, *, is_appended: bool = True) -> list[dict[str, Any]]:
             )
         rows.append(row)
     return rows
+
+
+def name_aside(folder: Path) -> Path:
+    """The first free `<name>.old-N`, which `--resume never` gives to what it begins anew."""
+    number = 1
+    while (target := folder.with_name(f"{folder.name}{ASIDE}{number}")).exists():
+        number += 1
+    return target
+
+
+def is_set_aside(folder: Path) -> bool:
+    """True iff a folder has such a name."""
+    return ASIDE in folder.name

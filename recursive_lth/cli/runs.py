@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from recursive_lth.errors import InputError
+from recursive_lth.files import is_set_aside
 from recursive_lth.report.record import RunRecord
 from recursive_lth.report.study_record import StudyRecord
 from recursive_lth.report.tickets_record import TicketsRecord
@@ -26,7 +27,7 @@ def find_run(run: str, out: Path) -> Path:
         return Path(run)
     folders = run_folders(out)
     exact = [folder for folder in folders if folder.name == run]
-    begun = [f for f in folders if f.name.startswith(run) and ".old-" not in f.name]
+    begun = [f for f in folders if f.name.startswith(run) and not is_set_aside(f)]
     if found := exact or begun:
         return max(
             found, key=lambda folder: ((folder / EXPERIMENT).stat().st_mtime_ns, folder.name)

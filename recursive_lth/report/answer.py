@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from recursive_lth.report.quantities import count, operations, percent, points
 from recursive_lth.report.record import RunRecord
-from recursive_lth.report.standing import Line, best, start
+from recursive_lth.report.standing import Line, best, grows_on, start
 
 
 class Card(NamedTuple):
@@ -33,7 +33,7 @@ def find_answer(record: RunRecord) -> Answer:
         return Answer("No ticket yet", "The start network is still in training.", [])
     if ticket is None:
         later = [line for line in record.generations if line["generation"] > 0]
-        tried = sum(not line.get("grows_on") for line in later)
+        tried = sum(not grows_on(line) for line in later)
         rest = f", and none of the {tried} after it was accepted" if tried else ""
         key, data = _shared_accuracy(dense, dense)
         reached = f"Ticket 0, the start network, reaches {percent(dense[key])} {data} accuracy"

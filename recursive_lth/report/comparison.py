@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recursive_lth.errors import DamagedFileError, InputError
-from recursive_lth.files import canonical_json, read_json, read_lines
+from recursive_lth.files import canonical_json, is_set_aside, read_json, read_lines
 from recursive_lth.report.record import check_lines, read_experiment
 from recursive_lth.report.standing import best_of
 from recursive_lth.report.template import flatten
@@ -20,7 +20,6 @@ from recursive_lth.statistics import average, interval
 APART = ("name", "claim", "seed", "format")  # what tells replicates apart, or nothing at all
 NUMBERS = ("val_accuracy", "test_accuracy", "remaining_weights", "depth")
 READ = (*NUMBERS, "generation", "accepted", "val_calibrated_loss", "training_cost")
-SET_ASIDE = ".old-"  # in the names of folders that `--resume never` has renamed
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def read_runs(folders: Iterable[Path]) -> tuple[list[Run], list[LeftOut]]:
     are passed over, and those that `--resume never` set aside. Raises `DamagedFileError` where a
     run's experiment, summary or lineage is not what a run writes.
     """
-    read = [_read(folder) for folder in sorted(folders) if SET_ASIDE not in folder.name]
+    read = [_read(folder) for folder in sorted(folders) if not is_set_aside(folder)]
     runs = [run for run in read if isinstance(run, Run)]
     return runs, [run for run in read if isinstance(run, LeftOut)]
 

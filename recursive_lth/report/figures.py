@@ -13,7 +13,7 @@ from recursive_lth.report.population import Life
 from recursive_lth.report.population_drawing import draw_lives, draw_population
 from recursive_lth.report.progress import draw_accuracy
 from recursive_lth.report.record import RunRecord
-from recursive_lth.report.standing import Line, best
+from recursive_lth.report.standing import Line, best, outcome
 from recursive_lth.report.survival import draw_survival
 from recursive_lth.report.table import describe_exchange, describe_growth
 from recursive_lth.report.tree import draw_tree
@@ -68,9 +68,7 @@ def draw_growths(record: RunRecord) -> list[GrowthFigure]:
 
 
 def _badge(line: Line) -> str:
-    if line["accepted"]:
-        return ""
-    return "grows on" if line.get("grows_on") else "rejected"
+    return "" if line["accepted"] else outcome(line)
 
 
 FIGURES: dict[str, Callable[[RunRecord], str | None]] = {

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from recursive_lth.report.quantities import count, operations, percent
 from recursive_lth.report.record import RunRecord
-from recursive_lth.report.standing import Line, accepted
+from recursive_lth.report.standing import Line, accepted, grows_on
 from recursive_lth.report.table import Table
 from recursive_lth.search.generation import Generation
 from recursive_lth.search.population import alive
@@ -69,7 +69,7 @@ def read_lives(record: RunRecord) -> list[Life]:
 
 def rooted(generations: Sequence[Line]) -> list[Line]:
     """What was judged, each below the ticket from which its row of growths began."""
-    rows = {line["digest"]: line["parent"] for line in generations if line.get("grows_on")}
+    rows = {line["digest"]: line["parent"] for line in generations if grows_on(line)}
     found = []
     for line in generations:
         parent = line["parent"]

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from recursive_lth.report.canvas import FULL_WIDTH, LIGHT, draw_svg, place_legend, point_key
 from recursive_lth.report.population import Life, lives_drawn
 from recursive_lth.report.record import RunRecord
-from recursive_lth.report.standing import Line, best, start
+from recursive_lth.report.standing import Line, best, outcome, start
 from recursive_lth.report.ticks import set_accuracies, set_numbers
 
 ROW = 24  # pixels of a life
@@ -23,9 +23,7 @@ def draw_population(record: RunRecord, lives: Sequence[Life]) -> str | None:
     """
     if not lives:
         return None
-    rejected = [
-        line for line in record.generations if not (line["accepted"] or line.get("grows_on"))
-    ]
+    rejected = [line for line in record.generations if outcome(line) == "rejected"]
     top = best(record)
 
     def paint(figure: Figure) -> None:

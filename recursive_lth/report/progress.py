@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from recursive_lth.report.canvas import FULL_WIDTH, LIGHT, draw_svg, place_legend, point_key
 from recursive_lth.report.quantities import count, percent, short_count
 from recursive_lth.report.record import RunRecord
-from recursive_lth.report.standing import best, start
+from recursive_lth.report.standing import best, grows_on, start
 
 MOST_LABELS = 16  # more numbers than these beside the points would overlap
 
@@ -65,7 +65,7 @@ def _paint_accuracy(axes: Axes, record: RunRecord) -> None:
                           textcoords="offset points", color=LIGHT["muted"], size=9.5)  # fmt: skip
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: percent(v, digits=1)))
     axes.yaxis.set_major_locator(MaxNLocator(6))
-    hollow = "rejected, or grows on" if any(line.get("grows_on") for line in lines) else "rejected"
+    hollow = "rejected, or grows on" if any(map(grows_on, lines)) else "rejected"
     handles = [
         point_key("o", LIGHT["accent"], LIGHT["accent"], "validation"),
         point_key("o", LIGHT["paper"], LIGHT["muted"], hollow),

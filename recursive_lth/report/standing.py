@@ -1,6 +1,6 @@
 """Where each ticket of a run stands: the start, the accepted, the best, the Pareto front."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recursive_lth.report.record import RunRecord
@@ -12,6 +12,16 @@ Line = dict[str, Any]  # one line of the lineage
 def accepted(generations: Sequence[Line]) -> list[Line]:
     """The accepted tickets, in the order they were found."""
     return [line for line in generations if line["accepted"]]
+
+
+def grows_on(line: Mapping[str, Any]) -> bool:
+    """True iff the ticket was not judged, but grew again before a pruning."""
+    return bool(line.get("grows_on"))
+
+
+def outcome(line: Mapping[str, Any]) -> str:
+    """What became of a ticket: accepted, rejected, or neither yet where it grows on."""
+    return "accepted" if line["accepted"] else "grows on" if grows_on(line) else "rejected"
 
 
 def start(generations: Sequence[Line]) -> Line | None:

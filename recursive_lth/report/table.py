@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from recursive_lth.report.quantities import UNKNOWN, change, count, magnitude, operations, percent
+from recursive_lth.report.standing import grows_on, outcome
 
+ACCEPTED = {"accepted": "yes", "grows on": "grows on", "rejected": "no"}  # by outcome
 NUMBERS = ("depth", "weights", "density", "multiply-adds", "validation", "test")
 
 
@@ -27,7 +29,7 @@ def lineage_table(generations: Sequence[Mapping[str, Any]]) -> Table:
             describe_growth(line),
             *_numbers(line),
             operations(line["training_cost"]),
-            "yes" if line["accepted"] else "grows on" if line.get("grows_on") else "no",
+            ACCEPTED[outcome(line)],
         ]
         for line in generations
     ]
@@ -88,7 +90,7 @@ def describe_growth(line: Mapping[str, Any]) -> str:
     if growth is None:
         if line["operator"] == "start":
             return f"{'dense' if line['density'] == 1 else 'given'} start"
-        return "trained on" if line.get("grows_on") else "pruned only"
+        return "trained on" if grows_on(line) else "pruned only"
     operator = growth["operator"]
     units = sum((growth.get("new_units") or {}).values())
     where = growth.get("where") or UNKNOWN

@@ -11,7 +11,7 @@ from recursive_lth.report.canvas import LIGHT, bare_axes, draw_svg, operator_col
 from recursive_lth.report.population import most_alive
 from recursive_lth.report.quantities import percent
 from recursive_lth.report.record import RunRecord
-from recursive_lth.report.standing import Line, best
+from recursive_lth.report.standing import Line, best, outcome
 
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 92, 42, 26, 16, 6
 LETTERS = 13  # of a title that fits into a box
@@ -100,8 +100,7 @@ def shorten(title: str, letters: int) -> str:
 def _paint_node(axes: Axes, place: Place, line: Line, *, is_best: bool) -> None:
     x, y = _corner(place)
     colour = operator_colour(line["operator"])
-    is_faded = not (line["accepted"] or line.get("grows_on"))
-    strength = 0.55 if is_faded else 1.0
+    strength = 0.55 if outcome(line) == "rejected" else 1.0
     box = FancyBboxPatch((x, y), WIDTH, HEIGHT, boxstyle="round,pad=0,rounding_size=7")
     box.set(facecolor=LIGHT["accent" if is_best else "paper"], alpha=strength)
     box.set(edgecolor=LIGHT["accent" if is_best else "faint"], linewidth=1.3)

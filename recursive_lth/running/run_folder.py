@@ -13,6 +13,7 @@ from recursive_lth.config_file import experiment_to_toml
 from recursive_lth.errors import DamagedFileError, InputError
 from recursive_lth.files import (
     append_line,
+    name_aside,
     read_json,
     read_lines,
     write_atomic,
@@ -152,8 +153,5 @@ def _exists(path: Path) -> bool:
 
 def _set_aside(path: Path) -> None:
     """Rename a run's folder to the first free `<name>.old-N`."""
-    number = 1
-    while (target := path.with_name(f"{path.name}.old-{number}")).exists():
-        number += 1
-    path.rename(target)
+    path.rename(name_aside(path))
     (path / "work").mkdir(parents=True)

@@ -64,6 +64,7 @@ def stop_reason(experiment: Experiment, line: Sequence[Generation]) -> str:
 
 
 def _end(experiment: Experiment, line: Sequence[Generation]) -> str:
+    """Why a search ends here, by its budget or for want of change; "" where it goes on."""
     budget = experiment.budget
     if len(line) > budget.generations:
         return f"all {budget.generations} generations are done"

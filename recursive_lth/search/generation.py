@@ -103,15 +103,8 @@ class Generation:
     def from_dict(row: Mapping[str, Any]) -> "Generation":
         """The generation of a lineage line. Raises `DamagedFileError` where a field is missing."""
         try:
-            known = {f.name: row[f.name] for f in fields(Generation) if is_needed(f)}
-            for name in (
-                "survivors",
-                "weights_cost",
-                "confirmation",
-                "grows_on",
-            ):  # of later versions
-                if name in row:
-                    known[name] = row[name]
+            names = [f.name for f in fields(Generation) if is_needed(f) or f.name in row]
+            known = {name: row[name] for name in names}
             tried = [_candidate(c) for c in row["candidates"]]
             unknown = {c.status for c in tried} - set(get_args(Status))
             if unknown:

@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL
 from recursive_lth.config import TuningExperiment
 from recursive_lth.config_file import experiment_to_toml, read_toml
 from recursive_lth.errors import InputError
-from recursive_lth.files import read_json, write_atomic, write_json, write_lines
+from recursive_lth.files import name_aside, read_json, write_atomic, write_json, write_lines
 from recursive_lth.running.run_folder import Resume
 from recursive_lth.tuning.desk import hidden, parse_url, sqlite_url
 from recursive_lth.tuning.study import experiment_in, set_aside
@@ -98,10 +98,7 @@ def coordinated(
 
 def _set_aside(folder: TuningFolder, storage: str | None) -> None:
     """Rename folder and study to the first free `<name>.old-N`."""
-    number = 1
-    while (target := folder.path.with_name(f"{folder.path.name}.old-{number}")).exists():
-        number += 1
-    url = folder.url(storage)
+    target, url = name_aside(folder.path), folder.url(storage)
     if url.get_backend_name() != "sqlite" or Path(url.database or "").exists():
         set_aside(url, folder.path.name, target.name)
     folder.path.rename(target)
