@@ -1,6 +1,9 @@
 """Evaluation against a twin that knows only softmax, logarithm and a grid of temperatures."""
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +18,13 @@ from torch import Tensor
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.module import module
 from recursive_lth.architecture.zoo import mlp
+from recursive_lth.ticket.masks import masked_cost
 from recursive_lth.training import samples as samples_module
 from recursive_lth.training.engine import DENSE, Plan, planned_engine
 from recursive_lth.training.evaluate import (
     TEMPERATURES,
+    Evaluation,
+    accuracy,
     best_temperature,
     calibrated,
     evaluate,
@@ -185,3 +191,37 @@ def test_a_sparse_engine_is_shown_the_images_as_it_reads_them(
         assert found.loss == pytest.approx(dense.loss, rel=1e-9)
         assert found.calibrated_loss == pytest.approx(dense.calibrated_loss, rel=1e-9)
         assert found.accuracy == dense.accuracy
+
+
+@pytest.mark.parametrize("evaluated", [evaluate, accuracy])
+def test_what_is_not_thin_answers_dense(
+    evaluated: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forward alone, sparse products gain less; either way images are turned at most once."""
+    ticket = lived_in(NETWORKS["mlp"], 1)
+    architecture, masks = ticket.architecture, ticket.masks
+    plan, asked = Plan(("fc1", "fc2", "output")), list[bool]()
+    engine = planned_engine(architecture, masks, plan, torch.device("cpu"))
+    density = masked_cost(architecture, masks).density
+    assert engine.density == pytest.approx(density)
+    assert planned_engine(architecture, masks, DENSE, torch.device("cpu")).density == 0
+
+    def forward(*given: Any, **named: Any) -> Any:
+        asked.append(True)
+        return engine.forward(*given, **named)
+
+    watched = replace(engine, forward=forward)
+    images = random_batch(architecture, 20, 3)
+    samples = Samples(images, torch.arange(20) % architecture.classes)
+    weights = engine.pack({name: tensor.double() for name, tensor in ticket.weights.items()})
+    found = []
+    for most in (density + 1e-6, density - 1e-6):
+        monkeypatch.setattr("recursive_lth.training.evaluate.MOST_READ", most)
+        found.append(evaluated(architecture, weights, samples, watched))
+    assert len(asked) == 1
+    assert "turned" in vars(samples)
+    first, second = found
+    if isinstance(first, Evaluation) and isinstance(second, Evaluation):
+        assert first.loss == pytest.approx(second.loss, rel=1e-9)
+    else:
+        assert first == second

@@ -4,13 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from search_runs import bench_of
 from test_fit import RECIPES, check_same, ground, job_of
 
+from recursive_lth.running import inside
 from recursive_lth.running.fit import fit
 from recursive_lth.ticket import masks as masking
-from recursive_lth.training.evaluate import evaluate
+from recursive_lth.training.evaluate import accuracy, evaluate
 
 
 def test_the_best_weights_are_those_of_least_validation_loss(tmp_path: Path) -> None:
@@ -20,6 +22,32 @@ def test_the_best_weights_are_those_of_least_validation_loss(tmp_path: Path) -> 
     losses = [row["val_loss"] for row in fitted.rows]
     found = evaluate(ticket.architecture, fitted.best, bench.split.validation)
     assert found.loss == min(losses)
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.001])
+def test_the_test_data_are_asked_once_of_weights_that_are_end_and_best(
+    rate: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a low rate the last look is the best."""
+    asked: list[float] = []
+
+    def counted(*given: Any) -> float:
+        asked.append(accuracy(*given))
+        return asked[-1]
+
+    monkeypatch.setattr(inside, "accuracy", counted)
+    settings = (f"training.learning_rate={rate}", "training.schedule=constant")
+    bench, ticket = ground(tmp_path, *settings)
+    fitted = fit(bench, ticket, job_of(bench, 5, keeps_best=True, tests=True))
+    losses = [row["val_loss"] for row in fitted.rows]
+    is_last = losses[-1] == min(losses)
+    assert is_last == (rate < 0.1)
+    assert len(asked) == 2 - is_last
+    sides = {"end": fitted.ticket.weights, "best": fitted.best}
+    assert fitted.tested == {
+        side: accuracy(ticket.architecture, weights, bench.split.test)
+        for side, weights in sides.items()
+    }
 
 
 def test_a_training_may_begin_in_the_middle(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ class Inside:
         self.kept = take_kept(groups)
         if job.start in job.keep_at:
             self.kept[job.start] = Kept(dict(ticket.weights), dict(job.state))
-        self.best = groups.pop("best", {})
+        self.best, self._best_at = groups.pop("best", {}), -1
         tally = groups.pop("tally", {})
         self.tally: dict[str, Tensor] | None = None
         if job.tallies:
@@ -73,7 +73,7 @@ class Inside:
         row = {**self.job.labels, **_row(step, per_epoch, mean, found)}
         is_finite = row["val_loss"] is not None
         if self.job.keeps_best and is_finite and row["val_loss"] < self._least():
-            self.best = step.snapshot()
+            self.best, self._best_at = step.snapshot(), step.number
         self.rows.append(row)
         self._since, self._total = step.number, torch.zeros_like(self._total)
         self.bench.meter.tell(step=step.number, val_accuracy=found.accuracy, ahead=self._epochs)
@@ -103,14 +103,17 @@ class Inside:
             return {}
         engine, test = self._last.engine, self.bench.split.test
         sides = {"end": self._last.live}
-        if self.best:
-            device = test.images.device
+        if self.best and self._best_at != self._last.number:
+            device = test.device
             sides["best"] = engine.pack({n: t.to(device) for n, t in self.best.items()})
         with self.bench.clock.inside("evaluation"):
-            return {
+            found = {
                 side: accuracy(self.ticket.architecture, self.lens.read(live, None), test, engine)
                 for side, live in sides.items()
             }
+        if self.best:
+            found.setdefault("best", found["end"])
+        return found
 
     def trained(self) -> Ticket:
         """The ticket with the weights it has now."""

@@ -5,6 +5,7 @@ remaining weights of some layers alone (`architecture.sparse`): their gradients 
 many entries; and it has large dense products done by oneDNN. A ticket never knows which trained it.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -60,6 +61,12 @@ class Engine:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     is_turned: bool = False
     chain: Chain | None = None
+
+    @property
+    def density(self) -> float:
+        """What remains of the weights that are packed; 0 where none are."""
+        whole = sum(math.prod(shape) for shape in self.shapes.values())
+        return sum(len(p.places) for p in self.patterns.values()) / max(1, whole)
 
     def pack(self, tensors: Mapping[str, Tensor]) -> Weights:
         """The tensors with the packed ones as vectors of their remaining entries.

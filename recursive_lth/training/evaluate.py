@@ -15,6 +15,7 @@ from recursive_lth.training.engine import Engine
 from recursive_lth.training.samples import BATCH, Samples
 
 TEMPERATURES = (0.05, 20.0)
+MOST_READ = 0.25  # density up to which sparse layers answer faster than dense ones, found on LeNets
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,7 @@ def evaluate(
 
     For an engine that `is_turned` they keep their images so for the next time.
     """
-    if engine and engine.is_turned:
-        logits = _logits(architecture, weights, samples.turned, samples.device, engine)
-    else:
-        logits = logits_of(architecture, weights, samples.images, engine)
+    logits = _logits_on(architecture, weights, samples, engine)
     if not bool(logits.isfinite().all()):
         return Evaluation(0.0, float("inf"), float("inf"), 1.0, len(samples))
     loss, least, temperature = calibrated(logits.double(), samples.labels)
@@ -74,10 +72,27 @@ def accuracy(
     engine: Engine | None = None,
 ) -> float:
     """The share of these samples that a network tells right; 0 where its logits are not finite."""
-    logits = logits_of(architecture, weights, samples.images, engine)
+    logits = _logits_on(architecture, weights, samples, engine)
     if not bool(logits.isfinite().all()):
         return 0.0
     return _share_right(logits, samples.labels)
+
+
+def _logits_on(
+    architecture: Architecture,
+    weights: Mapping[str, Tensor],
+    samples: Samples,
+    engine: Engine | None,
+) -> Tensor:
+    """Logits for samples, which an engine that `is_turned` reads as they lie feature by feature.
+
+    Forward alone what trains sparse is the faster dense already at a lower density.
+    """
+    if engine and engine.density > MOST_READ:
+        return logits_of(architecture, engine.unpack(weights), samples.images)
+    if engine and engine.is_turned:
+        return _logits(architecture, weights, samples.turned, samples.device, engine)
+    return logits_of(architecture, weights, samples.images, engine)
 
 
 def _share_right(logits: Tensor, labels: Tensor) -> float:
