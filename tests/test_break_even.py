@@ -1,6 +1,7 @@
 """Companies: the density below which they are sparse is measured once, and kept with the run."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,87 +9,120 @@ from typing import Any, cast
 
 import pytest
 import torch
+from lottery_runs import small
+from search_runs import Stop, stopping
 from test_choice import CPU, RECIPE, masks
+from test_onednn_choice import bits
 
 from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.zoo import convnet, mlp
 from recursive_lth.config import Training
+from recursive_lth.files import read_json
 from recursive_lth.growth.grow import seed_ticket
+from recursive_lth.lottery.run import prune
 from recursive_lth.running.engines import plan_of
 from recursive_lth.running.job import Job
+from recursive_lth.running.trainings import Trainings
 from recursive_lth.ticket import masks as masking
 from recursive_lth.ticket.morph import birth
 from recursive_lth.training import break_even as module
+from recursive_lth.training import choice, plans
 from recursive_lth.training.break_even import (
+    DENSITIES,
     FEW,
+    GRID,
     LENET,
     MARGIN,
+    MOST,
     TANH,
-    TURN,
-    TURNS,
     break_even,
     company,
     sparse_together,
 )
 from recursive_lth.training.choice import Choices
+from recursive_lth.training.device import pinned
 from recursive_lth.training.engine import DENSE, Plan
+from recursive_lth.training.lesson import MOST_SAMPLES
+from recursive_lth.training.timing import STEPS, TURNS
 from recursive_lth.training.together import training_together
 
 ALL, LARGE = ("fc1", "fc2", "output"), ("fc1", "fc2")
+LATER = (0.2, 0.8)  # of the dense time: breaks even at .6
 Told = Callable[..., list[None]]
 
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> Told:
-    """Sets what of the dense time the next sparse steps take; who asked is counted."""
+    """Sets what of the dense time the next thin and thick steps take; who asked is counted."""
     monkeypatch.setattr(module, "onednn_layers", lambda *given: ())
 
-    def tell(*shares: float) -> list[None]:
+    def tell(*shares: tuple[float, float]) -> list[None]:
         asked, left = list[None](), list(shares)
 
-        def least(*loops: object) -> tuple[float, float]:
+        def measure(*given: object, is_chain: bool) -> dict[str, float]:
             asked.append(None)
-            return 1.0, left.pop(0)
+            thin, thick = left.pop(0)
+            return {"dense": 1.0, "thin": thin, "thick": thick}
 
-        monkeypatch.setattr(module, "_least", least)
+        monkeypatch.setattr(module, "_measure", measure)
         return asked
 
     return tell
 
 
 def test_it_lies_where_the_line_of_sparse_times_meets_the_dense_time(told: Told) -> None:
-    """The line is through .1 and .4; a density is no less than 0 and no more than 1."""
-    for low, high, expected in (
-        (0.2, 0.8, 0.1 + 0.3 * (MARGIN - 0.2) / 0.6),
-        (MARGIN, 2.0, 0.1),
-        (0.5, MARGIN, 0.4),
+    """The line is through .1 and .5; what is found is a twentieth, no less than 0, at most .8."""
+    low, high = DENSITIES
+    for thin, thick, expected in (
+        (0.2, 0.8, low + (high - low) * (MARGIN - 0.2) / 0.6),
+        (MARGIN, 2.0, low),
+        (0.5, MARGIN, high),
         (3.0, 4.0, 0.0),
-        (0.01, 0.02, 1.0),
-        (0.5, 0.4, 0.4),
+        (0.01, 0.02, MOST),
+        (0.50, 0.49, MOST),
         (2.0, 1.0, 0.0),
     ):
-        asked = told(low, high)
-        assert break_even(RECIPE, Choices(), is_chain=True) == pytest.approx(expected)
-        assert len(asked) == 2
+        asked = told((thin, thick))
+        found = break_even(RECIPE, Choices(), is_chain=True)
+        assert found <= expected + 1e-9 < found + 1 / GRID
+        assert found * GRID == pytest.approx(round(found * GRID))
+        assert len(asked) == 1
 
 
 def test_it_is_measured_once_for_each_kind_and_recipe(told: Told, tmp_path: Path) -> None:
     """A run that goes on reads what it measured; another measures anew."""
-    path, asked = tmp_path / "engine.json", told(*[0.2, 0.8] * 4)
     kinds = [
         (RECIPE, True),
         (RECIPE, False),
         (replace(RECIPE, batch_size=32), True),
         (replace(RECIPE, optimizer="sgd"), True),
+        (replace(RECIPE, clip_norm=1.0), True),
     ]
+    path, asked = tmp_path / "engine.json", told(*[LATER] * len(kinds))
     first = [break_even(recipe, Choices(path), is_chain=kind) for recipe, kind in kinds]
-    assert len(asked) == 8
+    assert len(asked) == len(kinds)
     asked = told()
     assert [break_even(recipe, Choices(path), is_chain=kind) for recipe, kind in kinds] == first
     assert not asked
-    asked = told(2.0, 3.0)
+    asked = told((2.0, 3.0))
     assert break_even(RECIPE, Choices(), is_chain=True) == 0
-    assert len(asked) == 2
+    assert len(asked) == 1
+
+
+def test_large_batches_are_told_by_smaller_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a recipe of whole data sets would take minutes to be measured."""
+    seen: list[int] = []
+
+    def measure(recipe: Training, *given: object, is_chain: bool) -> dict[str, float]:
+        seen.append(recipe.batch_size)
+        return {"dense": 1.0, "thin": 0.2, "thick": 0.8}
+
+    monkeypatch.setattr(module, "_measure", measure)
+    monkeypatch.setattr(module, "onednn_layers", lambda *given: ())
+    choices = Choices()
+    for size in (64, 5000, 100_000):
+        break_even(replace(RECIPE, batch_size=size), choices, is_chain=False)
+    assert seen == [64, MOST_SAMPLES]
 
 
 def chosen(network: Architecture, density: float, recipe: Training = RECIPE) -> tuple[str, ...]:
@@ -96,28 +130,26 @@ def chosen(network: Architecture, density: float, recipe: Training = RECIPE) -> 
 
 
 def test_a_chain_is_sparse_whole_below_the_break_even_of_chains(told: Told) -> None:
-    """At .475 here; above it, layers that could still be are measured as layers."""
-    told(0.2, 0.8)
-    assert chosen(LENET, 0.46) == ALL
-    asked = told(0.2, 0.8)
-    assert chosen(LENET, 0.5) == ()
-    assert len(asked) == 2  # no layer is thin enough to be asked about
-    asked = told(2.0, 3.0, 0.2, 1.7)  # .25 for layers
-    assert chosen(LENET, 0.3) == ()
-    assert len(asked) == 4
-    told(2.0, 3.0, 0.2, 1.7)
-    assert chosen(LENET, 0.2) == LARGE
+    """At .6 here; above it, layers that could still be are measured as layers."""
+    told(LATER)
+    assert chosen(LENET, 0.58) == ALL
+    asked = told(LATER)
+    assert chosen(LENET, 0.62) == ()
+    assert len(asked) == 1  # no layer is thin enough to be asked about
+    for density, expected in ((0.3, ()), (0.2, LARGE)):
+        asked = told((2.0, 3.0), (0.2, 2.2))  # layers break even at .25
+        assert chosen(LENET, density) == expected
+        assert len(asked) == 2
 
 
 def test_other_networks_are_sparse_by_their_layers(told: Told) -> None:
     """So are chains of batches that no compiled step takes."""
     large = replace(RECIPE, batch_size=1000)
     for network, recipe, expected in ((TANH, RECIPE, LARGE), (LENET, large, ALL)):
-        asked = told(0.2, 1.7)
-        assert chosen(network, 0.2, recipe) == expected
-        assert len(asked) == 2
-        told(0.2, 1.7)
-        assert chosen(network, 0.3, recipe) == ()
+        for density, sparse in ((0.2, expected), (0.3, ())):
+            asked = told((0.2, 2.2))
+            assert chosen(network, density, recipe) == sparse
+            assert len(asked) == 1
 
 
 def test_what_is_small_or_whole_is_not_measured(told: Told) -> None:
@@ -153,11 +185,11 @@ def test_who_never_has_company_is_not_measured_for_it(
     network: Architecture, recipe: Training, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("recursive_lth.running.engines.onednn_layers", lambda *given: ())
-    asked = told(0.2, 0.8)
+    asked = told(LATER)
     assert planned(network, recipe) == DENSE
     assert not asked
     assert planned(LENET, RECIPE) == Plan(ALL)
-    assert len(asked) == 2
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("network", [LENET, TANH])
@@ -168,20 +200,41 @@ def test_what_is_timed_are_steps_of_a_company(network: Architecture, plan: Plan)
     assert len(members) == FEW
     assert not torch.equal(members[0].masks["fc1.weight"], members[1].masks["fc1.weight"])
     rounds = list(training_together(members, plan))
-    assert [one.number for one in rounds] == list(range(1, TURNS * len(TURN) + 1))
+    assert [one.number for one in rounds] == list(range(1, TURNS * STEPS + 1))
     assert bool(rounds[-1].population.chain) == (network is LENET and plan != DENSE)
 
 
-def test_thin_companies_are_faster_sparse() -> None:
+@pytest.mark.parametrize("is_chain", [True, False])
+def test_thin_companies_are_faster_sparse(*, is_chain: bool) -> None:
     """Measured for real: a chain of a tenth of its weights takes some third of the dense time."""
     choices = Choices()
-    with_one = replace(RECIPE, batch_size=60)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        assert break_even(with_one, choices, is_chain=True) > 0.1
-    finally:
-        torch.set_num_threads(before)
-    thin, thick = (v for k, v in choices.measured.items() if k.startswith("company"))
-    assert thin["sparse_us"] < 0.9 * thin["dense_us"]
-    assert thin["sparse_us"] < thick["sparse_us"]
+    with pinned(1):
+        found = break_even(replace(RECIPE, batch_size=60), choices, is_chain=is_chain)
+    (times,) = (v for k, v in choices.measured.items() if k.startswith("company"))
+    assert 0 < times["thin_us"] < times["thick_us"]
+    if is_chain:
+        assert times["thin_us"] < 0.9 * times["dense_us"]
+        assert found >= 0.1
+
+
+def test_a_run_that_goes_on_keeps_to_what_it_measured(
+    told: Told, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """To the same bits; had it measured anew they were others."""
+    monkeypatch.setattr(choice, "LEAST_WORK", 1)
+    monkeypatch.setattr(plans, "fastest", lambda *given, **how: {"dense": 2.0, "chain": 1.0})
+    experiment = small("tickets.replicates=2", 'tickets.controls=["reinit"]', "pruning.rate=0.5")
+    asked = told(LATER, LATER, (2.0, 3.0), (2.0, 3.0))
+    list(prune(experiment, out=tmp_path / "one", device="cpu"))
+    with suppress(Stop), stopping(Trainings, "next", 2):
+        list(prune(experiment, out=tmp_path / "stopped", device="cpu"))
+    assert len(asked) == 2
+    (path,) = tmp_path.glob("stopped/*/engine.json")
+    assert any(key.startswith("company") for key in read_json(path))
+    list(prune(experiment, out=tmp_path / "stopped", device="cpu"))
+    assert len(asked) == 2
+    list(prune(experiment, out=tmp_path / "other", device="cpu"))
+    assert len(asked) == 4  # chains and, as they are dense, layers
+    one, stopped, other = (bits(experiment, tmp_path / n) for n in ("one", "stopped", "other"))
+    assert stopped == one
+    assert other != one

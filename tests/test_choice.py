@@ -1,6 +1,7 @@
 """Sparse or dense: what is measured, what is remembered, and what a run makes of it."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +18,11 @@ from recursive_lth.architecture.network import Run, operation
 from recursive_lth.architecture.zoo import convnet, mlp
 from recursive_lth.config import Training
 from recursive_lth.errors import InputError
+from recursive_lth.training import timing
 from recursive_lth.training.choice import Choices, Sides, sparse_layers
 from recursive_lth.training.engine import DENSE, Plan, can_be_sparse, kernel, planned_engine
 from recursive_lth.training.loop import training
+from recursive_lth.training.timing import STEPS, TURNS
 
 CPU = torch.device("cpu")
 RECIPE = Training(batch_size=64)
@@ -211,3 +214,26 @@ def test_bfloat16_is_near_and_weights_stay_whole(kind: str) -> None:
         ends[precision] = float(last.loss)
     assert ends["bfloat16"] != ends["float32"]
     assert ends["bfloat16"] == pytest.approx(ends["float32"], abs=0.1)
+
+
+@pytest.mark.parametrize("clear", [2.0, math.inf])
+def test_of_each_turn_the_last_step_counts(clear: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fastest of all turns; of two where that is clear."""
+    clock, order = [0.0], list[str]()
+
+    def way(name: str, took: list[float]) -> Callable[[], None]:
+        left = iter(took)
+
+        def step() -> None:
+            clock[0] += next(left)
+            order.append(name)
+
+        return step
+
+    usual = [t for turn in range(TURNS) for t in [*[9.0] * (STEPS - 1), 50.0 + turn]]
+    other = [t for turn in range(TURNS) for t in [*[1.0] * (STEPS - 1), 8.0 - turn]]
+    monkeypatch.setattr(timing, "stopwatch", lambda device: lambda: clock[0])
+    turns = 2 if clear == 2 else TURNS
+    found = timing.fastest({"a": way("a", usual), "b": way("b", other)}, clear=clear)
+    assert found == {"a": 50.0, "b": 8.0 - (turns - 1)}
+    assert order == (["a"] * STEPS + ["b"] * STEPS) * turns

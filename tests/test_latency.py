@@ -18,7 +18,7 @@ from recursive_lth.cli import main
 from recursive_lth.report.latency import HEADERS, latency_table
 from recursive_lth.ticket.masks import apply
 from recursive_lth.ticket.ticket import Ticket
-from recursive_lth.training import choice, forms
+from recursive_lth.training import forms
 from recursive_lth.training import latency as timing
 from recursive_lth.training.engine import kernel
 from recursive_lth.training.latency import latencies
@@ -110,7 +110,7 @@ def test_sparse_layers_are_those_measured_faster(monkeypatch: pytest.MonkeyPatch
     ticket = masked_ticket("mlp", 0.2)
     batch = random_batch(ticket.architecture, 2, 0).float()
     for name in ("perf_counter", "thread_time"):
-        monkeypatch.setattr(choice, name, lambda: clock["now"])
+        monkeypatch.setattr(f"recursive_lth.training.timing.{name}", lambda: clock["now"])
 
     def slow(
         make: Callable[..., Callable[..., object]], seconds: float

@@ -12,9 +12,10 @@ from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.zoo import convnet, mlp
 from recursive_lth.config import Training
 from recursive_lth.training import plans
-from recursive_lth.training.choice import TURNS, Choices
+from recursive_lth.training.choice import Choices
 from recursive_lth.training.engine import DENSE, Plan
 from recursive_lth.training.plans import chain_plan, measured_plan, stepping
+from recursive_lth.training.timing import STEPS, TURNS
 
 LARGE = mlp((784,), 10, (300, 100))
 CHAIN = Plan(("fc1", "fc2", "output"))
@@ -35,11 +36,11 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Callable[[float, float], list[None]
     def tell(dense: float, chain: float) -> list[None]:
         asked: list[None] = []
 
-        def in_turns(*steps: object, **how: object) -> tuple[float, float]:
+        def fastest(*steps: object, **how: object) -> dict[str, float]:
             asked.append(None)
-            return dense, chain
+            return {"dense": dense, "chain": chain}
 
-        monkeypatch.setattr(plans, "in_turns", in_turns)
+        monkeypatch.setattr(plans, "fastest", fastest)
         monkeypatch.setattr(plans, "onednn_layers", lambda *given: ())
         monkeypatch.setattr(plans, "sparse_layers", lambda *given: ("fc1",))
         return asked
@@ -102,6 +103,6 @@ def test_a_thin_network_is_faster_as_a_chain() -> None:
 @pytest.mark.parametrize("plan", [DENSE, CHAIN])
 def test_what_is_timed_are_steps_of_a_training(plan: Plan) -> None:
     step = stepping(LARGE, masks(LARGE, 0.1), replace(RECIPE, shift=2), plan)
-    assert [step().number for _ in range(TURNS + 1)] == list(range(1, TURNS + 2))
+    assert [step().number for _ in range(TURNS * STEPS)] == list(range(1, TURNS * STEPS + 1))
     with pytest.raises(StopIteration):
         step()

@@ -1,13 +1,15 @@
-"""Companies: below which density large layers train faster sparse, measured once a run.
+"""Companies: below which density layers train faster sparse, measured once and kept with the run.
 
 Members are not measured each, as networks that train alone are: noise would tell apart those that
 are nearly alike, and who is told apart does not go together. In their place stands a company of
-LeNet-300-100s, timed dense and, at two densities, sparse. The time of a sparse step is nearly a
-straight line in density, and the break-even lies where that line meets the dense time.
+LeNet-300-100s, timed dense and, at two densities, sparse. The time of a sparse step is very nearly
+a straight line in density, and the break-even lies where that line meets the dense time.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -22,16 +24,17 @@ from recursive_lth.training.choice import (
     Choices,
     large_and_thin,
     onednn_layers,
-    stopwatch,
 )
 from recursive_lth.training.engine import Plan
+from recursive_lth.training.lesson import MOST_SAMPLES
 from recursive_lth.training.plans import noise, noisy, whole_chain
-from recursive_lth.training.together import Member, Round, training_together
+from recursive_lth.training.timing import fastest
+from recursive_lth.training.together import Member, training_together
 
 FEW = 4  # members of the company that is timed
-DENSITIES = (0.1, 0.4)  # at which it is
-TURNS, TURN = 7, range(3)  # steps of a turn, of which the last counts
+DENSITIES = (0.1, 0.5)  # at which it is
 MARGIN = 0.95  # of the dense time that sparse ones must stay below
+MOST, GRID = 0.8, 20  # break-evens are found up to .8, in twentieths: most runs find the same
 CPU = torch.device("cpu")
 LENET = mlp((784,), 10, (300, 100))
 TANH = LENET.edit({n: Layer("tanh", (n.removesuffix("_relu"),)) for n in ("fc1_relu", "fc2_relu")})
@@ -48,7 +51,8 @@ def sparse_together(
     """The layers that are sparse where the network trains in company, by `choices`.
 
     All of a chain, where its whole density is below the break-even of chains, or else the large
-    layers whose own is below that of layers. None on a GPU, where batched products fill it.
+    layers whose own is below that of layers. On a GPU companies are batched products, as yet
+    without a measure.
     """
     if device.type != "cpu":
         return ()
@@ -66,32 +70,33 @@ def sparse_together(
 
 def break_even(recipe: Training, choices: Choices, *, is_chain: bool) -> float:
     """The density at which sparse ones take `MARGIN` of the dense time, by `choices`."""
-    low, high = DENSITIES
-    at_low, at_high = (_share(recipe, choices, d, is_chain=is_chain) for d in DENSITIES)
-    if at_high <= at_low:  # noise: no line to follow
-        return high if at_high <= MARGIN else 0.0
-    return min(1.0, max(0.0, low + (high - low) * (MARGIN - at_low) / (at_high - at_low)))
-
-
-def _share(recipe: Training, choices: Choices, density: float, *, is_chain: bool) -> float:
-    """Of the dense time, what a sparse step takes at a density."""
-    network = LENET if is_chain else TANH
-    by_onednn = onednn_layers(network, FLOATS, recipe, CPU, choices)
+    samples = min(recipe.batch_size, MOST_SAMPLES)  # of larger ones the same is told
+    recipe = replace(recipe, batch_size=samples)
+    by_onednn = onednn_layers(LENET if is_chain else TANH, FLOATS, recipe, CPU, choices)
     key = (
-        f"company of {FEW}, {'chains' if is_chain else 'layers'} at {density}, "
-        f"{recipe.batch_size} samples, {recipe.optimizer}, {torch.get_num_threads()} threads"
-        f"{', dense by oneDNN' * bool(by_onednn)}"
+        f"company of {FEW}, {'chains' if is_chain else 'layers'} at {DENSITIES}, "
+        f"{samples} samples, {recipe.optimizer}{', clipped' * bool(recipe.clip_norm)}, "
+        f"{torch.get_num_threads()} threads{', dense by oneDNN' * bool(by_onednn)}"
     )
+    found = choices.times(key, lambda: _measure(recipe, by_onednn, is_chain=is_chain))
+    dense, thin, thick = (float(found[f"{way}_us"]) for way in ("dense", "thin", "thick"))
+    low, high = DENSITIES
+    rise = max(thick - thin, 1e-9 * dense)  # if at all, noise has it fall
+    density = low + (high - low) * (MARGIN * dense - thin) / rise
+    return math.floor(GRID * min(MOST, max(0.0, density))) / GRID
 
-    def measure() -> tuple[float, float]:
-        members = company(network, density, recipe)
-        large = large_and_thin(network, members[0].masks, recipe, 1.0)
-        sparse = whole_chain(network, recipe, CPU) or Plan.of(large, by_onednn)
-        plans = Plan((), by_onednn), sparse
-        return _least(*(training_together(members, plan) for plan in plans))
 
-    slow, fast = choices.times(key, "sparse", "dense", measure)
-    return 1.0 if fast is None else fast / slow
+def _measure(recipe: Training, by_onednn: Sequence[str], *, is_chain: bool) -> dict[str, float]:
+    """Seconds of a step of a dense company, and of thinner and thicker sparse ones."""
+    network, dense = LENET if is_chain else TANH, Plan((), tuple(by_onednn))
+    sparse = (whole_chain(LENET, recipe, CPU) if is_chain else None) or Plan(("fc1", "fc2"))
+    thin, thick = (company(network, density, recipe) for density in DENSITIES)
+    loops = {
+        "dense": training_together(thick, dense),
+        "thin": training_together(thin, sparse),
+        "thick": training_together(thick, sparse),
+    }
+    return fastest({way: partial(next, loop) for way, loop in loops.items()})
 
 
 def company(network: Architecture, density: float, recipe: Training) -> list[Member]:
@@ -102,21 +107,5 @@ def company(network: Architecture, density: float, recipe: Training) -> list[Mem
             name: torch.rand(network.shape(name), generator=draw) < density
             for name in network.prunable
         }
-        found.append(noisy(network, masks, data, recipe, TURNS * len(TURN), seed))
+        found.append(noisy(network, masks, data, recipe, seed))
     return found
-
-
-def _least(usual: Iterator[Round], other: Iterator[Round]) -> tuple[float, float]:
-    """Seconds of each one's fastest last step of a turn.
-
-    Two pools of threads that change places every step get into each other's way.
-    """
-    now, found = stopwatch(CPU), [math.inf, math.inf]
-    for _ in range(TURNS):
-        for number, way in enumerate((usual, other)):
-            for _ in TURN:
-                began = now()
-                next(way)
-                took = now() - began
-            found[number] = min(found[number], took)
-    return found[0], found[1]

@@ -7,13 +7,9 @@ Small layers and dense ones are computed dense unmeasured. Who does large dense 
 once, by one of common size.
 """
 
-import math
-import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
-from time import perf_counter, thread_time
 from typing import Any
 
 import torch
@@ -28,13 +24,13 @@ from recursive_lth.config import Training
 from recursive_lth.errors import InputError
 from recursive_lth.files import read_json, write_json
 from recursive_lth.training import onednn
-from recursive_lth.training.device import wait
+from recursive_lth.training.device import computing
 from recursive_lth.training.engine import can_be_sparse, kernel
 from recursive_lth.training.optimizer import make_optimizer
+from recursive_lth.training.timing import in_turns
 
 MOST_DENSITY = 0.45  # above which no layer has ever been faster sparse
 LEAST_WORK = 1_000_000  # multiply-adds of a batch below which overheads decide, and bits stay
-TURNS = 7
 CLEAR = 2.0  # times as fast: told by two turns
 MARGIN = {"linear": 0.95, "conv": 0.6}  # of the dense time that a sparse layer must stay below
 ONEDNN_MARGIN = 0.8  # of the BLAS's time: where both are well made they are about as fast
@@ -54,22 +50,29 @@ class Choices:
             self.measured = dict(read_json(path))
 
     def is_faster(self, key: str, way: str, usual: str, margin: float, measure: Measure) -> bool:
-        """True iff a way was, or is now found, to take less than such a part of the usual time."""
-        slow, fast = self.times(key, way, usual, measure)
-        return fast is not None and bool(fast < margin * slow)
-
-    def times(self, key: str, way: str, usual: str, measure: Measure) -> tuple[float, float | None]:
-        """Microseconds of the usual way and of another, as they were or are now found.
+        """True iff a way was, or is now found, to take less than such a part of the usual time.
 
         `measure` gives the seconds of the usual way and of the other, None where there is none.
         """
+
+        def both() -> dict[str, float | None]:
+            return dict(zip((usual, way), measure(), strict=True))
+
+        found = self.times(key, both)
+        slow, fast = found[f"{usual}_us"], found[f"{way}_us"]
+        return fast is not None and bool(fast < margin * slow)
+
+    def times(self, key: str, measure: Callable[[], Mapping[str, float | None]]) -> dict[str, Any]:
+        """Microseconds of several ways, by `NAME_us`, as they were or are now found.
+
+        `measure` gives the seconds of each, None for what there is not.
+        """
         if key not in self.measured:
-            slow, fast = measure()
-            self.measured[key] = {f"{usual}_us": _us(slow), f"{way}_us": _us(fast)}
+            self.measured[key] = {f"{way}_us": _us(took) for way, took in measure().items()}
             if self.path is not None:
                 write_json(self.path, self.measured)
-        found = self.measured[key]
-        return found[f"{usual}_us"], found[f"{way}_us"]
+        found: dict[str, Any] = self.measured[key]
+        return found
 
 
 def _us(seconds: float | None) -> float | None:
@@ -197,7 +200,7 @@ class Sides:
             x = x.contiguous(memory_format=torch.channels_last)
         x.requires_grad_(not self.is_first)
         computed = kernel(self.name, self.layer, pattern) if pattern else self._dense()
-        run = computed if precision == torch.float32 else _cast(computed, device, precision)
+        run = computed if precision == torch.float32 else _cast(computed, device, self.recipe)
         above = torch.randn_like(run(live, [x], None))
         optimizer, cover = make_optimizer(list(live.values()), self.recipe), self.mask.to(full)
 
@@ -218,39 +221,11 @@ class Sides:
         return operation(self.name, self.layer)
 
 
-def _cast(run: Run, device: torch.device, precision: torch.dtype) -> Run:
-    """A layer under autocast, as `loop` computes it where less than float32 is asked for."""
+def _cast(run: Run, device: torch.device, recipe: Training) -> Run:
+    """A layer in a recipe's precision."""
 
     def cast(w: Mapping[str, Tensor], x: list[Tensor], statistics: Weights | None) -> Tensor:
-        with torch.autocast(device.type, precision):
+        with computing(recipe.precision, device):
             return run(w, x, statistics)
 
     return cast
-
-
-def in_turns(
-    usual: Callable[[], object],
-    other: Callable[[], object],
-    device: torch.device,
-    *,
-    clear: float = math.inf,
-) -> tuple[float, float]:
-    """Median seconds of two calls that take turns, or of two turns where one is `clear` as fast."""
-    now = stopwatch(device)
-    times: tuple[list[float], list[float]] = ([], [])
-    for turn in range(TURNS + 1):
-        for run, seconds in zip((usual, other), times, strict=True):
-            began = now()
-            run()
-            wait(device)
-            if turn:  # the first warms up
-                seconds.append(now() - began)
-        if turn == 2 and not 1 / clear < median(times[0]) / median(times[1]) < clear:
-            break
-    return median(times[0]), median(times[1])
-
-
-def stopwatch(device: torch.device) -> Callable[[], float]:
-    """Seconds: of a single thread on a CPU those it was given, for others may be at work beside."""
-    is_lone = device.type == "cpu" and torch.get_num_threads() == 1
-    return thread_time if is_lone and os.name == "posix" else perf_counter  # elsewhere it is coarse

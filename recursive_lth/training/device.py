@@ -1,9 +1,10 @@
-"""Where tensors live: a device by name, and the pinned number of threads."""
+"""Where tensors live: a device by name, the pinned number of threads, and the precision there."""
 
 import ctypes
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
+from typing import Any
 
 import torch
 
@@ -82,6 +83,13 @@ def _is_flushing() -> bool:
     """True iff such numbers count as 0 already."""
     least = torch.ones(1, dtype=torch.int32).view(torch.float32)
     return not bool(least * 1)
+
+
+def computing(precision: str, device: torch.device) -> AbstractContextManager[Any]:
+    """In which layers compute in a precision: PyTorch's autocast, or nothing for float32."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, getattr(torch, precision))
 
 
 def wait(device: torch.device) -> None:

@@ -16,8 +16,9 @@ from recursive_lth.architecture.sparse import Pattern
 from recursive_lth.pruning.compact import compact
 from recursive_lth.pruning.merge import merge_norms
 from recursive_lth.ticket.ticket import Ticket
-from recursive_lth.training.choice import MARGIN, MOST_DENSITY, in_turns
+from recursive_lth.training.choice import MARGIN, MOST_DENSITY
 from recursive_lth.training.engine import Plan, can_be_sparse, kernel, planned_engine
+from recursive_lth.training.timing import in_turns
 
 ONNX = ("onnx", "onnxscript", "onnxruntime")
 Logits = Callable[[], Tensor]

@@ -1,7 +1,6 @@
 """The training loop, a generator of steps: progress, checkpoints and stopping are the caller's."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ from recursive_lth.config import Training
 from recursive_lth.ticket.moments import PER_ENTRY, State
 from recursive_lth.training.batches import Batches
 from recursive_lth.training.descent import Descent
+from recursive_lth.training.device import computing
 from recursive_lth.training.engine import Engine, dense_engine
 from recursive_lth.training.lens import Lens, whole
 from recursive_lth.training.lesson import Lesson, can_be_taught
@@ -100,12 +100,11 @@ def training(
         live, list(lens.trainable), covered, recipe, begun, tally or {}, is_recorded=bool(tape)
     )
     number, epoch, drop = start, -1, None
-    precision = _precision(recipe, device)
     loss_type = next(iter(live.values())).dtype
 
     def learn(images: Tensor, labels: Tensor) -> Tensor:
         read = lens.read(live, number)
-        with precision():
+        with computing(recipe.precision, device):
             logits, statistics = engine.forward(read, images, training=True, drop=drop)
         logits = logits.to(loss_type)
         loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
@@ -130,13 +129,6 @@ def training(
             loss = learned(given.contiguous(memory_format=layout), labels)
         number += 1
         yield Step(number, steps, loss, live, state_now, engine)
-
-
-def _precision(recipe: Training, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
-    """What layers compute in: PyTorch's autocast to bfloat16, or nothing."""
-    if recipe.precision == "float32":
-        return nullcontext
-    return lambda: torch.autocast(device.type, torch.bfloat16)
 
 
 def _dropout(rate: float, seed: int, device: torch.device) -> Drop | None:

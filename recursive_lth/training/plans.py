@@ -1,6 +1,7 @@
 """Plans: how a network that trains alone is fastest, as one compiled chain or layer by layer.
 
-Layers are measured one by one only where the chain as a whole does not gain.
+Layers are measured one by one only where the chain as a whole does not gain. What is timed trains
+on noise; companies, which `break_even` times, do too.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,9 +17,7 @@ from recursive_lth.training.batches import Batches
 from recursive_lth.training.chain import is_chain
 from recursive_lth.training.choice import (
     CLEAR,
-    TURNS,
     Choices,
-    in_turns,
     large_and_thin,
     onednn_layers,
     sparse_layers,
@@ -27,6 +26,7 @@ from recursive_lth.training.engine import Plan, can_be_sparse, planned_engine
 from recursive_lth.training.lesson import can_be_taught
 from recursive_lth.training.loop import Step, training
 from recursive_lth.training.samples import Samples
+from recursive_lth.training.timing import STEPS, TURNS, fastest
 from recursive_lth.training.together import Member
 
 MOST_ALONE = 0.6  # of all weights, above which no lone chain has been faster
@@ -87,8 +87,10 @@ def _is_faster(
     )
 
     def measure() -> tuple[float, float]:
-        usual, other = (stepping(architecture, masks, recipe, plan) for plan in (dense, chain))
-        return in_turns(usual, other, torch.device("cpu"), clear=CLEAR)
+        plans = {"dense": dense, "chain": chain}
+        ways = {way: stepping(architecture, masks, recipe, plan) for way, plan in plans.items()}
+        found = fastest(ways, clear=CLEAR)
+        return found["dense"], found["chain"]
 
     return choices.is_faster(key, "sparse", "dense", MARGIN, measure)
 
@@ -97,7 +99,7 @@ def stepping(
     architecture: Architecture, masks: Mapping[str, Tensor], recipe: Training, plan: Plan
 ) -> Callable[[], Step]:
     """One step of a training on noise after the other, on the CPU."""
-    one = noisy(architecture, masks, noise(architecture, recipe), recipe, TURNS + 1)
+    one = noisy(architecture, masks, noise(architecture, recipe), recipe)
     loop = training(
         architecture,
         one.weights,
@@ -125,15 +127,14 @@ def noisy(
     masks: Mapping[str, Tensor],
     data: Batches,
     recipe: Training,
-    steps: int,
     seed: int = 0,
 ) -> Member:
-    """A network of random weights, to be trained on noise."""
+    """A network of random weights, to be trained on noise for as many steps as are timed."""
     draw = torch.Generator().manual_seed(seed)
     weights = {
         n: torch.randn(architecture.shape(n), generator=draw) / 32 for n in architecture.tensors
     }
-    return Member(architecture, weights, masks, data, _plain(recipe), steps, seed)
+    return Member(architecture, weights, masks, data, _plain(recipe), TURNS * STEPS, seed)
 
 
 def _plain(recipe: Training) -> Training:
