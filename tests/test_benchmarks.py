@@ -136,12 +136,13 @@ def test_engines_are_compared_and_drawn(load: Load, monkeypatch: pytest.MonkeyPa
     engines: Any = load("engines")
     monkeypatch.setattr(engines, "TURNS", 2)
     lone = engines.single("tiny", mlp((16,), 10, (8, 8)), 8, 0.1, 1)
-    layers = ("fc1", "fc2", "output")
-    several = engines.many("tiny", (16,), [(8, 8), (4, 6)], 8, 0.1, layers, 5)
-    for row in (lone, several):
+    several = engines.many("tiny", (16,), [(8, 8), (4, 6)], 8, 0.1, 5)
+    for row in (lone, several, several["company"]):
         assert row["least"] <= row["ratio"] <= row["most"]
+        assert len(row["ratios"]) == 2
     assert "tiny" in engines.figure_of([row | {"threads": 2} for row in (lone, several)])
-    next(engines.alone(engines.member(*small_member(engines)), Plan(layers)))
+    plan = Plan(("fc1", "fc2", "output"))
+    next(engines.alone(engines.member(*small_member(engines)), plan))
 
 
 def small_member(engines: Any) -> tuple[Any, ...]:
@@ -197,7 +198,7 @@ def test_workers_measure_experiments_that_there_are(
     assert len(losses) == 2
 
 
-def test_a_table_of_two_ways(load: Load) -> None:
+def test_a_table_of_two_ways(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
     """The paired difference of what both ways found of each network."""
     together: Any = load("prune_together")
     ways: dict[str, Any] = {}
@@ -208,3 +209,89 @@ def test_a_table_of_two_ways(load: Load) -> None:
     assert (row["level"], row["variant"], row["n"]) == (0, "ticket", 3)
     assert row["difference"] == pytest.approx(0.01)
     assert row["together"] - row["alone"] == pytest.approx(0.01)
+    together.show([row])
+    assert "0 is outside the interval at 1 of 1 places" in capsys.readouterr().out
+
+
+def test_ways_take_turns(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    together: Any = load("prune_together")
+    took = iter([8.0, 2.0, 9.0, 3.0, 10.0, 2.0])
+    asked: list[tuple[str, float]] = []
+
+    def elsewhere(way: str, epochs: float, data_dir: Path) -> dict[str, float]:
+        asked.append((way, epochs))
+        return {"seconds": next(took)}
+
+    monkeypatch.setattr(together, "elsewhere", elsewhere)
+    found = together.in_turns(3, 1.0, Path())
+    assert asked == [("alone", 1.0), ("together", 1.0)] * 3
+    assert found["ratios"] == [4.0, 3.0, 5.0]
+    assert found["ratio"] == 4.0
+
+
+def test_claims_are_held_against_what_was_found(
+    load: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of each benchmark whose file is there; of others it is said that they are not."""
+    run_all: Any = load("run_all")
+    assert set(run_all.READERS) == set(NAMES) - {"run_all"}
+    found = run_all.claims()
+    said = capsys.readouterr().out
+    assert said == "graphs: not measured\n"
+    assert len(found) > 15
+    run_all.show(found)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:4] for line in lines] == ["met " if c.is_met else "MISS" for c in found]
+    figure = run_all.figure_of(found)
+    assert all(claim.what in figure for claim in found)
+    (tmp_path / "workers.json").write_text('{"candidates": {}}', "utf-8")
+    assert run_all.claims(tmp_path) == []
+    said = capsys.readouterr().out
+    assert "workers.json lacks 'ratios': it is of an older version, run workers anew" in said
+    assert said.count("not measured") == len(run_all.READERS) - 1
+
+
+def test_what_fails_does_not_keep_the_others(
+    load: Load, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run_all: Any = load("run_all")
+    asked: list[str] = []
+
+    def run(command: list[str]) -> SimpleNamespace:
+        asked.append(Path(command[1]).stem)
+        return SimpleNamespace(returncode=int(asked[-1] == "scale"))
+
+    monkeypatch.setattr(run_all.subprocess, "run", run)
+    monkeypatch.setattr(run_all.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(run_all, "__file__", str(tmp_path / "run_all.py"))
+    told = ["run_all.py", "--only", "scale", "engines", "graphs"]
+    monkeypatch.setattr(sys, "argv", told)
+    with pytest.raises(SystemExit) as ended:
+        run_all.main()
+    assert ended.value.code == 1
+    assert asked == ["scale", "engines"]
+    said = capsys.readouterr().out
+    assert "failed: scale" in said
+    assert "graphs: left out, no GPU here" in said
+    assert (tmp_path / "run_all.svg").exists()
+    monkeypatch.setattr(sys, "argv", ["run_all.py", "--only", "workers"])
+    with pytest.raises(SystemExit) as ended:
+        run_all.main()
+    assert ended.value.code == 2
+    assert "--data-dir" in capsys.readouterr().err
+
+
+def test_a_claim_is_met_from_either_side(load: Load) -> None:
+    claim: Any = load("run_all").Claim
+    for turns, is_at_least, units in (
+        ((2.0, 3.0, 9.0), True, 1.5),
+        ((2.0, 1.0, 9.0), True, 1.0),
+        ((1.0,), True, 0.5),
+        ((2.0, 1.0, 9.0), False, 1.0),
+        ((1.0, 1.0, 9.0), False, 2.0),
+        ((4.0,), False, 0.5),
+    ):
+        one = claim("x", 2.0, turns, is_at_least)
+        assert one.in_units(one.found) == units
+        assert one.is_met == (units >= 1)
+        assert one.quarters[0] <= one.found <= one.quarters[1]

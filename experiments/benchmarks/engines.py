@@ -3,9 +3,10 @@
     python experiments/benchmarks/engines.py
 
 Whole training steps on random data: batches, forward, backward, optimizer. The rival is our own
-dense loop, masked at every step, with PyTorch's fused optimizer. Each ratio is of one process in
-which both take turns; medians of 9 turns, their quartiles and range. Writes engines.json and
-engines.svg beside itself, in about three minutes on two cores.
+dense loop, masked at every step, with PyTorch's fused optimizer. Ours is what `auto` takes for one
+network, or for one of a company. Each ratio is of one process in which both take turns; medians of
+9 turns, their quartiles and range. Writes engines.json and engines.svg beside itself, in about six
+minutes on two cores.
 """
 
 import argparse
@@ -29,7 +30,9 @@ from recursive_lth.growth.grow import seed_ticket
 from recursive_lth.report.canvas import LIGHT, draw_svg
 from recursive_lth.ticket.morph import birth
 from recursive_lth.training.batches import Batches
-from recursive_lth.training.choice import Choices
+from recursive_lth.training.break_even import sparse_together
+from recursive_lth.training.choice import Choices, onednn_layers
+from recursive_lth.training.device import pinned
 from recursive_lth.training.engine import DENSE, Plan, planned_engine
 from recursive_lth.training.loop import training
 from recursive_lth.training.plans import measured_plan
@@ -37,7 +40,7 @@ from recursive_lth.training.samples import Samples
 from recursive_lth.training.together import Member, training_together
 
 TURNS, CPU = 9, torch.device("cpu")
-DENSITIES = (0.5, 0.2, 0.1, 0.036, 0.01)
+DENSITIES = (1.0, 0.7, 0.5, 0.4, 0.3, 0.2, 0.1, 0.036, 0.01)
 
 
 def masks_of(architecture: Architecture, density: float, seed: int) -> dict[str, torch.Tensor]:
@@ -82,13 +85,13 @@ def alone(one: Member, plan: Plan = DENSE) -> Iterator[Any]:
 
 
 def turns(sides: dict[str, Callable[[], float]]) -> dict[str, list[float]]:
-    """Seconds a step of each side, taking turns."""
+    """Seconds a step of each side, taking turns, now one first and now the other."""
     for advance in sides.values():
         advance()
     found: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(TURNS):
-        for name, advance in sides.items():
-            found[name].append(advance())
+    for turn in range(TURNS):
+        for name in sorted(sides, reverse=turn % 2 > 0):
+            found[name].append(sides[name]())
     return found
 
 
@@ -119,7 +122,7 @@ def ratio(name: str, times: dict[str, list[float]], slow: str, fast: str) -> dic
         "most": round(max(ratios), 2),
         "quarter": round(low, 2),
         "three_quarters": round(high, 2),
-        "turns": TURNS,
+        "ratios": [round(one, 3) for one in ratios],
     }
     print(row, flush=True)
     return row
@@ -146,7 +149,6 @@ def many(
     widths: Sequence[tuple[int, ...]],
     batch: int,
     density: float,
-    sparse: Sequence[str],
     count: int,
 ) -> Any:
     """So many networks as one program, against the dense loop of one after another."""
@@ -156,39 +158,60 @@ def many(
         member(mlp(shape, 10, widths[i % len(widths)]), density, sets[i % 4], recipe, i)
         for i in range(count)
     ]
+    plan, dense = company_plans(members[0])
     sides = {
         "dense": stepping([alone(one) for one in members[:4]], 20),
-        "together": stepping([training_together(members, Plan(tuple(sparse)))], 20, per=count),
+        "dense_together": stepping([training_together(members, dense)], 20, per=count),
+        "together": stepping([training_together(members, plan)], 20, per=count),
     }
-    found = ratio(f"{count} x {name}, {density:.1%}", turns(sides), "dense", "together")
-    return found | {"density": density, "network": name, "count": count}
+    times = turns(sides)
+    found = ratio(f"{count} x {name}, {density:.1%}", times, "dense", "together")
+    company = ratio(f"against a dense company: {name}", times, "dense_together", "together")
+    told = {"count": count, "sparse_layers": plan.sparse, "company": company}
+    return found | {"density": density, "network": name, **told}
+
+
+def company_plans(one: Member) -> tuple[Plan, Plan]:
+    """What `auto` takes for a company of such members, and what it would if nothing were sparse."""
+    choices, network, recipe = Choices(), one.architecture, one.recipe
+    thin = sparse_together(network, one.masks, recipe, CPU, choices)
+    by_onednn = onednn_layers(network, one.weights, recipe, CPU, choices)
+    return Plan.of(thin, by_onednn), Plan((), by_onednn)
 
 
 def measure() -> list[Any]:
     """All rows, with one and with two threads."""
     rows = []
-    wide, lenet = mlp((784,), 10, (1024, 1024)), mlp((784,), 10, (300, 100))
     for threads in (1, 2):
-        torch.set_num_threads(threads)
-        for density in DENSITIES:
-            rows.append(single("784-1024-1024-10", wide, 128, density, 20))
-            rows.append(single("LeNet-300-100", lenet, 60, density, 60))
-        for density in (0.1, 0.036, 0.01):
-            both = ("fc1", "fc2", "output")
-            rows.append(many("LeNet-300-100", (784,), [(300, 100)], 60, density, both, 16))
-        rows.append(many("64-64-32-10", (64,), [(64, 32)], 32, 1, (), 64))
-        mixed = [(64, 32), (48, 24), (56, 32), (64, 20)]
-        rows.append(many("64-64-32-10, mixed widths", (64,), mixed, 32, 1, (), 64))
-    for density in (0.1, 0.036, 0.01):
-        for name in ("resnet-20", "vgg-16"):
-            network = ARCHITECTURES[name]((3, 32, 32), 10, ())
-            rows.append(single(name, network, 64, density, 1))
+        with pinned(threads):
+            rows += perceptrons()
+    with pinned(2):
+        for density in (0.5, 0.3, 0.1, 0.036, 0.01):
+            for name in ("resnet-20", "vgg-16"):
+                network = ARCHITECTURES[name]((3, 32, 32), 10, ())
+                rows.append(single(name, network, 64, density, 1))
+    return rows
+
+
+def perceptrons() -> list[Any]:
+    """The rows of perceptrons, alone and together. Runs put fewer together than these companies."""
+    rows = []
+    wide, lenet = mlp((784,), 10, (1024, 1024)), mlp((784,), 10, (300, 100))
+    for density in DENSITIES:
+        rows.append(single("784-1024-1024-10", wide, 128, density, 20))
+        rows.append(single("LeNet-300-100", lenet, 60, density, 60))
+        rows.append(many("LeNet-300-100", (784,), [(300, 100)], 60, density, 16))
+    rows.append(many("64-64-32-10", (64,), [(64, 32)], 32, 1, 64))
+    mixed = [(64, 32), (48, 24), (56, 32), (64, 20)]
+    rows.append(many("64-64-32-10, mixed widths", (64,), mixed, 32, 1, 64))
     return rows
 
 
 def figure_of(rows: Sequence[Any]) -> str:
-    """Bars of ratios, with the middle half of their turns, two threads."""
-    shown = [row for row in rows if row["threads"] == 2][::-1]
+    """Bars of ratios, with the middle half of their turns, two threads, network by network."""
+    shown = [row for row in rows if row["threads"] == 2]
+    kinds = list(dict.fromkeys(_kind(row) for row in shown))
+    shown = sorted(shown, key=lambda row: kinds.index(_kind(row)))[::-1]
 
     def paint(figure: Figure) -> None:
         figure.set_layout_engine("constrained")
@@ -205,9 +228,13 @@ def figure_of(rows: Sequence[Any]) -> str:
         axes.grid(visible=False, axis="y")
         axes.grid(visible=True, axis="x")
         axes.set_title("Times as fast as masked dense training, two threads")
-        axes.set_xlabel("whole training steps, a network: median of 9 turns, and their middle half")
+        axes.set_xlabel("whole steps, a network: medians of 9 turns, middle halves")
 
     return figure_on_paper(draw_svg("speed of engines", 860, 60 + 21 * len(shown), paint))
+
+
+def _kind(row: Any) -> tuple[str, int]:
+    return row["network"], row.get("count", 1)
 
 
 def figure_on_paper(svg: str) -> str:

@@ -86,8 +86,8 @@ def main() -> None:
     }
     times = turns(sides)
     found = ratio("LeNet-300-100, batch 60", times, "eager", "recorded")
-    longer = median(times["together"]) / median(times["recorded"])
-    print(f"a step of {TICKETS} tickets takes {longer:.2f} times as long as one of one")
+    longer = [a / b for a, b in zip(times["together"], times["recorded"], strict=True)]
+    print(f"a step of {TICKETS} tickets takes {median(longer):.2f} times as long as one of one")
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
         about = {"device": name, "torch": torch.__version__, "tickets": TICKETS}

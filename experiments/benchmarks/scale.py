@@ -30,6 +30,7 @@ from statistics import median
 from time import perf_counter
 
 import torch
+from engines import machine
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
@@ -222,7 +223,7 @@ def main() -> None:
                 f"{setting:22} {row['median_seconds']} s, speed {row['median_speed_ratio']:.2f} "
                 f"of {row['against']}; peak {row['peak_bytes_a_weight']} bytes a weight"
             )
-    result = {"threads": arguments.threads, "torch": torch.__version__, "rows": rows}
+    result = {"threads": arguments.threads, "machine": machine(), "rows": rows}
     arguments.out.write_text(json.dumps(result, indent=1) + "\n")
 
 

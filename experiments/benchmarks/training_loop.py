@@ -16,6 +16,7 @@ from time import perf_counter
 
 import torch
 import torch.nn.functional as F
+from engines import machine
 from torch import Tensor
 
 from recursive_lth import seeds
@@ -142,7 +143,7 @@ def main() -> None:
                 )
                 rows.append(compare(recipe, arguments.steps, arguments.turns))
                 print(f"{optimizer:5} batch {batch_size:3}: {rows[-1]['median_ratio']:.3f}")
-    result = {"threads": arguments.threads, "torch": torch.__version__, "rows": rows}
+    result = {"threads": arguments.threads, "machine": machine(), "rows": rows}
     path = Path(__file__).with_suffix(".json")
     path.write_text(json.dumps(result, indent=1) + "\n")
 

@@ -19,7 +19,6 @@ Writes workers.json beside itself, all or what `--only` names. Some forty minute
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
+from engines import machine
 
 from recursive_lth import seeds
 from recursive_lth.architecture.zoo import lenet_300_100
@@ -196,8 +196,7 @@ def main() -> None:
         print(f"{name}: {one['ratio']:.2f} times as much, results equal: {one['same']}")
     path = Path(__file__).with_suffix(".json")
     before = read_json(path) if path.exists() and arguments.only else {}
-    about = {"cores": os.cpu_count(), "torch": torch.__version__}
-    write_json(path, {**before, **about, **found})
+    write_json(path, {**before, "machine": machine(), **found})
 
 
 if __name__ == "__main__":
