@@ -13,10 +13,10 @@ from recursive_lth.architecture.graph import Architecture
 from recursive_lth.architecture.zoo import convnet, mlp
 from recursive_lth.config import Training
 from recursive_lth.training.batches import Batches
-from recursive_lth.training.engine import DENSE, Plan, planned_engine
-from recursive_lth.training.loop import Step, training
+from recursive_lth.training.engine import Plan
+from recursive_lth.training.loop import Step
 from recursive_lth.training.samples import Samples
-from recursive_lth.training.together import Member, training_together
+from recursive_lth.training.together import Member, alone, training_together
 
 NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 DEVICES = ["cpu", pytest.param("cuda", marks=NEEDS_GPU)]
@@ -30,22 +30,6 @@ def moved(one: Member, device: str) -> Member:
     samples = Samples(data.images.to(place), data.labels.to(place))
     black = torch.zeros(1, dtype=data.images.dtype, device=place)
     return replace(one, data=Batches(samples, black, one.recipe))
-
-
-def loop(one: Member, plan: Plan = DENSE) -> Iterator[Step]:
-    """The ordinary loop of a member, its layers computed by plan."""
-    device = one.data.images.device
-    engine = planned_engine(one.architecture, one.masks, plan, device)
-    return training(
-        one.architecture,
-        one.weights,
-        one.masks,
-        one.data,
-        one.recipe,
-        steps=one.steps,
-        seed=one.seed,
-        engine=engine,
-    )
 
 
 def after(steps: Iterator[Step]) -> dict[str, Tensor]:
@@ -69,7 +53,7 @@ def test_a_training_ends_the_same_there(network: str, recipe: str, device: str) 
     one = member(NETWORKS[network], found, 0, 0.5)
     there = moved(one, device)
     assert there.data.images.device.type == device
-    assert_alike(after(loop(there)), after(loop(one)), 1e-10)
+    assert_alike(after(alone(there)), after(alone(one)), 1e-10)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -79,8 +63,8 @@ def test_sparse_layers_train_the_same_there(network: str, device: str) -> None:
     architecture = NETWORKS[network]
     one = member(architecture, RECIPES["adam, clipped"], 1, 0.3)
     names = tuple(name.removesuffix(".weight") for name in architecture.prunable)
-    weights = after(loop(moved(one, device), Plan(names)))
-    assert_alike(weights, after(loop(one)), 1e-10)
+    weights = after(alone(moved(one, device), Plan(names)))
+    assert_alike(weights, after(alone(one)), 1e-10)
     assert all(not weights[name][~mask].any() for name, mask in one.masks.items())
 
 
@@ -96,7 +80,7 @@ def test_a_population_ends_as_its_members_would_here(recipe: str, device: str) -
     *_, last = training_together([moved(one, device) for one in members])
     for number, one in enumerate(members):
         found = {name: tensor.cpu() for name, tensor in last.of(number).weights.items()}
-        assert_alike(found, after(loop(one)), 1e-10)
+        assert_alike(found, after(alone(one)), 1e-10)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -112,7 +96,7 @@ def test_bfloat16_trains_there(network: str, device: str) -> None:
         data = Batches(samples, torch.zeros(1), recipe)
         return moved(replace(one, weights=weights, data=data, recipe=recipe), device)
 
-    half, full = (after(loop(single(precision))) for precision in ("bfloat16", "float32"))
+    half, full = (after(alone(single(precision))) for precision in ("bfloat16", "float32"))
     assert {tensor.dtype for tensor in half.values()} == {torch.float32}
     assert_alike(half, full, 0.05)
     assert any(not torch.equal(half[name], full[name]) for name in half)
@@ -131,7 +115,7 @@ def test_images_reach_convolutions_channels_last_there(
 
     monkeypatch.setattr(torch.nn.functional, "conv2d", conv2d)
     architecture = convnet((3, 8, 8), 3, (4, 4))
-    after(loop(moved(images_of(architecture), device)))
+    after(alone(moved(images_of(architecture), device)))
     assert len(seen) > 1
     assert all(seen)
 

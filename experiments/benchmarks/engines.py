@@ -33,11 +33,10 @@ from recursive_lth.training.batches import Batches
 from recursive_lth.training.break_even import sparse_together
 from recursive_lth.training.choice import Choices, onednn_layers
 from recursive_lth.training.device import pinned
-from recursive_lth.training.engine import DENSE, Plan, planned_engine
-from recursive_lth.training.loop import training
+from recursive_lth.training.engine import Plan
 from recursive_lth.training.plans import measured_plan
 from recursive_lth.training.samples import Samples
-from recursive_lth.training.together import Member, training_together
+from recursive_lth.training.together import Member, alone, training_together
 
 TURNS, CPU = 9, torch.device("cpu")
 DENSITIES = (1.0, 0.7, 0.5, 0.4, 0.3, 0.2, 0.1, 0.036, 0.01)
@@ -67,21 +66,6 @@ def data(shape: tuple[int, ...], samples: int, recipe: Training) -> Batches:
     """Random images with random labels."""
     images = torch.rand(samples, *shape)
     return Batches(Samples(images, torch.randint(0, 10, (samples,))), torch.zeros(1), recipe)
-
-
-def alone(one: Member, plan: Plan = DENSE) -> Iterator[Any]:
-    """The ordinary loop of a member, its layers computed by plan."""
-    engine = planned_engine(one.architecture, one.masks, plan, CPU)
-    return training(
-        one.architecture,
-        one.weights,
-        one.masks,
-        one.data,
-        one.recipe,
-        steps=one.steps,
-        seed=one.seed,
-        engine=engine,
-    )
 
 
 def turns(sides: dict[str, Callable[[], float]]) -> dict[str, list[float]]:

@@ -38,7 +38,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from engines import CPU, alone, data, figure_on_paper, machine, member
+from engines import CPU, data, figure_on_paper, machine, member
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullFormatter
@@ -53,7 +53,7 @@ from recursive_lth.search.run import grow
 from recursive_lth.shelf import load_experiment
 from recursive_lth.training.engine import DENSE, Plan, can_be_sparse
 from recursive_lth.training.plans import whole_chain
-from recursive_lth.training.together import Member, training_together
+from recursive_lth.training.together import Member, alone, training_together
 
 SIZES: dict[str, tuple[float, ...]] = {
     "weights": tuple(round(10 ** (e / 2)) for e in range(8, 17)),

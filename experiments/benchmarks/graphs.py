@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from engines import alone, data, member, ratio, turns
+from engines import data, member, ratio, turns
 
 from recursive_lth.architecture.zoo import mlp
 from recursive_lth.config import Training
@@ -29,7 +29,7 @@ from recursive_lth.training import recorded
 from recursive_lth.training.batches import Batches
 from recursive_lth.training.device import wait
 from recursive_lth.training.samples import Samples
-from recursive_lth.training.together import Member, training_together
+from recursive_lth.training.together import Member, alone, training_together
 
 TICKETS, DENSITY = 32, 0.2
 RECIPE = Training(optimizer="adam", learning_rate=1.2e-3, batch_size=60)

@@ -89,7 +89,7 @@ def break_even(recipe: Training, choices: Choices, *, is_chain: bool) -> float:
 def _measure(recipe: Training, by_onednn: Sequence[str], *, is_chain: bool) -> dict[str, float]:
     """Seconds of a step of a dense company, and of thinner and thicker sparse ones."""
     network, dense = LENET if is_chain else TANH, Plan((), tuple(by_onednn))
-    sparse = (whole_chain(LENET, recipe, CPU) if is_chain else None) or Plan(("fc1", "fc2"))
+    sparse = whole_chain(network, recipe, CPU) or Plan(("fc1", "fc2"))
     thin, thick = (company(network, density, recipe) for density in DENSITIES)
     loops = {
         "dense": training_together(thick, dense),

@@ -22,12 +22,12 @@ from recursive_lth.training.choice import (
     onednn_layers,
     sparse_layers,
 )
-from recursive_lth.training.engine import Plan, can_be_sparse, planned_engine
+from recursive_lth.training.engine import Plan, can_be_sparse
 from recursive_lth.training.lesson import can_be_taught
-from recursive_lth.training.loop import Step, training
+from recursive_lth.training.loop import Step
 from recursive_lth.training.samples import Samples
 from recursive_lth.training.timing import STEPS, TURNS, fastest
-from recursive_lth.training.together import Member
+from recursive_lth.training.together import Member, alone
 
 MOST_ALONE = 0.6  # of all weights, above which no lone chain has been faster
 MARGIN = 0.95  # of the dense step's time that a compiled one must stay below
@@ -99,17 +99,7 @@ def stepping(
     architecture: Architecture, masks: Mapping[str, Tensor], recipe: Training, plan: Plan
 ) -> Callable[[], Step]:
     """One step of a training on noise after the other, on the CPU."""
-    one = noisy(architecture, masks, noise(architecture, recipe), recipe)
-    loop = training(
-        architecture,
-        one.weights,
-        masks,
-        one.data,
-        one.recipe,
-        steps=one.steps,
-        seed=one.seed,
-        engine=planned_engine(architecture, masks, plan, torch.device("cpu")),
-    )
+    loop = alone(noisy(architecture, masks, noise(architecture, recipe), recipe), plan)
     return lambda: next(loop)
 
 

@@ -18,9 +18,9 @@ from recursive_lth.config import Training
 from recursive_lth.ticket.moments import PER_ENTRY, State
 from recursive_lth.training.batches import Batches, Picked
 from recursive_lth.training.descent import Clip, Descent
-from recursive_lth.training.engine import DENSE, Plan
+from recursive_lth.training.engine import DENSE, Plan, planned_engine
 from recursive_lth.training.lesson import Lesson, can_be_taught
-from recursive_lth.training.loop import Step
+from recursive_lth.training.loop import Step, training
 from recursive_lth.training.optimizer import rate_factor
 from recursive_lth.training.population import Population, graph_of, join
 from recursive_lth.training.recorded import Learn, Recorded, tape_for
@@ -61,6 +61,23 @@ class Member:
         span = (self.start, self.steps, tuple(self.state), counts)
         reads = self.architecture.shapes[self.architecture.input]
         return graph, reads, self.architecture.classes, recipe, span, place
+
+
+def alone(one: Member, plan: Plan = DENSE) -> Iterator[Step]:
+    """The ordinary loop of a member that has no company, its layers computed as the plan says."""
+    engine = planned_engine(one.architecture, one.masks, plan, one.data.images.device)
+    return training(
+        one.architecture,
+        one.weights,
+        one.masks,
+        one.data,
+        one.recipe,
+        steps=one.steps,
+        seed=one.seed,
+        start=one.start,
+        state=one.state,
+        engine=engine,
+    )
 
 
 @dataclass(frozen=True)
