@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from benchmarking import load_benchmark  # noqa: F401  a fixture for all
 from hypothesis import HealthCheck, settings
 from judged import judged, trained  # noqa: F401  fixtures for all
 

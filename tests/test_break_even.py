@@ -152,8 +152,10 @@ def test_other_networks_are_sparse_by_their_layers(told: Told) -> None:
             assert len(asked) == 1
 
 
-def test_what_is_small_or_whole_is_not_measured(told: Told) -> None:
+def test_what_is_small_or_thick_is_not_measured(told: Told) -> None:
+    """Thick: above the most that a break-even can be."""
     asked = told()
+    assert chosen(LENET, MOST + 0.01) == ()
     assert chosen(mlp((64,), 10, (64, 32)), 0.01) == ()
     assert chosen(LENET, 1.0) == ()
     few = masks(LENET, 0.01)
@@ -190,6 +192,25 @@ def test_who_never_has_company_is_not_measured_for_it(
     assert not asked
     assert planned(LENET, RECIPE) == Plan(ALL)
     assert len(asked) == 1
+
+
+def test_plans_are_measured_at_the_batch_there_is(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recipe may ask for more samples than there are: in this case for twice as many."""
+    monkeypatch.setattr("recursive_lth.running.engines.onednn_layers", lambda *given: ())
+    seen: list[int] = []
+    usual = module.break_even
+
+    def asked(recipe: Training, *given: Any, **more: Any) -> float:
+        seen.append(recipe.batch_size)
+        return usual(recipe, *given, **more)
+
+    monkeypatch.setattr(module, "break_even", asked)
+    told(LATER)
+    there = len(company(LENET, 1, RECIPE)[0].data)
+    assert planned(LENET, replace(RECIPE, batch_size=2 * there)) == Plan(ALL)
+    assert seen == [there]
 
 
 @pytest.mark.parametrize("network", [LENET, TANH])

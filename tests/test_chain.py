@@ -268,6 +268,19 @@ def test_who_is_taught_by_compiled_steps(taught: list[int]) -> None:
     check_equal(last.of(0), lone)
 
 
+def test_a_batch_of_all_there_are_is_small_enough(taught: list[int]) -> None:
+    """However many the recipe asks for; alone and in company."""
+    ones = [member(mlp((1, 4, 4), 3, (7, 5)), RECIPES["momentum"], s, 0.4) for s in (0, 1)]
+    recipe = replace(ones[0].recipe, batch_size=100_000)
+    large = [replace(one, recipe=recipe, data=ones[0].data) for one in ones]
+    *_, last = training_together(large, Plan(NAMES))
+    for number, one in enumerate(large):
+        exact = replace(one, recipe=replace(one.recipe, batch_size=len(one.data)))
+        check_equal(last.of(number), alone(exact))
+        check_equal(last_of(one), alone(exact))
+    assert taught == [2] * ones[0].steps + [1] * 2 * ones[0].steps
+
+
 def test_half_precision_keeps_its_tape(taught: list[int]) -> None:
     one = member(mlp((1, 4, 4), 3, (7, 5)), Training(learning_rate=0.01), 0, 0.4)
     one = replace(one, weights={n: t.float() for n, t in one.weights.items()})

@@ -116,7 +116,9 @@ def test_sides_compute_as_the_training_would(
     shape = (8, *network.shapes[network.layers[name].inputs[0]])
     is_first = name == "conv1"
     layer, mask = network.layers[name], few[f"{name}.weight"]
+    before = torch.random.get_rng_state()
     Sides(name, layer, mask, shape, is_first, recipe).measure()
+    assert torch.equal(torch.random.get_rng_state(), before)
     measured = {way: set(dtypes) for way, dtypes in seen.items()}
     low = getattr(torch, precision)
     read = torch.float32 if is_first else low

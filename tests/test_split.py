@@ -154,6 +154,10 @@ def test_splits_of_many_seeds_share_their_images() -> None:
     pools = {part.pool.data_ptr() for cut in cuts for part in (cut.train, cut.validation)}
     assert pools == {shared.train_images.data_ptr()}
     assert tags(cuts[0].train) != tags(cuts[1].train)
+    assert cuts[0].test is cuts[1].test is shared.test  # turned once, where something turns them
+    limited = Data(test_limit=6)
+    some, other = (split(data, limited, seed, CPU, shared=shared).test for seed in (0, 1))
+    assert tags(some) != tags(other)
     train = cuts[0].train
     assert tags(train) == tags(split(data, Data(), 0, CPU).train)
     places = torch.tensor([4, 0, 7])

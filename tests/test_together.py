@@ -49,8 +49,9 @@ def residual(hidden: tuple[int, ...]) -> Architecture:
 def member(architecture: Architecture, recipe: Training, seed: int, density: float) -> Member:
     """A network of its own weights, masks, batches and seed."""
     draw = torch.Generator().manual_seed(seed)
-    images = torch.randn(40 + 3 * seed, 1, 4, 4, generator=draw, dtype=torch.float64)
-    labels = torch.randint(0, 3, (len(images),), generator=draw)
+    shape, classes = architecture.shapes[architecture.input], architecture.classes
+    images = torch.randn(40 + 3 * seed, *shape, generator=draw, dtype=torch.float64)
+    labels = torch.randint(0, classes, (len(images),), generator=draw)
     recipe = replace(recipe, batch_size=8)
     kept = {
         name: max(1, round(density * mask.numel()))
@@ -108,6 +109,23 @@ def test_each_ends_as_it_would_alone(widths: str, name: str, plan: Plan) -> None
         for seed, (hidden, density) in enumerate(zip(WIDTHS[widths], (0.3, 1, 0.6), strict=True))
     ]
     assert len({m.company for m in members}) == 1
+    *_, last = training_together(members, plan)
+    for number, one in enumerate(members):
+        check_equal(last.of(number), alone(one))
+
+
+@pytest.mark.parametrize(
+    ("density", "plan"), [(1, DENSE), (0.036, Plan(("fc1", "fc2", "output")))], ids=str
+)
+@pytest.mark.parametrize("widths", [[(64, 32)], [(64, 32), (48, 24), (56, 32), (64, 20)]], ids=str)
+def test_sixty_four_networks_for_digits(
+    widths: list[tuple[int, ...]], density: float, plan: Plan
+) -> None:
+    """As many as are timed, and sparse ones, each against its lone twin."""
+    members = [
+        member(mlp((1, 8, 8), 10, widths[seed % len(widths)]), RECIPES["momentum"], seed, density)
+        for seed in range(64)
+    ]
     *_, last = training_together(members, plan)
     for number, one in enumerate(members):
         check_equal(last.of(number), alone(one))

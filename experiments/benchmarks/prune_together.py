@@ -9,10 +9,11 @@ engine, and finds the same table within seed noise.
 - *alone*: one process that trains dense networks one after another, by two threads.
 - *together*: two workers of one thread each, `auto`, as many as one program as go together.
 
-The table comes of a run of both at four epochs a level, half of the experiment's own; the ratio is
-the median of turns at one epoch, in which what a run does besides training weighs more. Each way is
-a process of its own. Writes prune_together.json beside itself, both or what `--only` names, and
-prints the table. Some 60 minutes on two cores.
+Both take turns, at three epochs a level in place of the experiment's eight, each a process of its
+own; the ratio is their median. More epochs favour *together*, less of whose time is training. The
+table comes of the last turn: turns of *together* may differ in last bits, by what they measured.
+Beside it stands the mean over replicates of their mean difference over all places, with its
+interval. Writes prune_together.json beside itself after each turn. Some 105 minutes on two cores.
 """
 
 import argparse
@@ -21,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -31,7 +32,7 @@ import numpy as np
 import torch
 from engines import machine
 
-from recursive_lth.files import read_json, write_json
+from recursive_lth.files import write_json
 from recursive_lth.lottery.run import prune
 from recursive_lth.running import wanted
 from recursive_lth.shelf import load_ticket_experiment
@@ -45,7 +46,7 @@ Place = tuple[int, str]  # level, variant
 def settings_of(way: str, epochs: float) -> list[str]:
     """The experiment, shortened; alone also dense, with both cores."""
     own = ["training.engine=dense", "training.threads=2"] if way == "alone" else []
-    return [f"training.epochs={epochs}", "tickets.look_every=300", *own]
+    return [f"training.epochs={epochs}", *own]
 
 
 def run(way: str, epochs: float, data_dir: Path) -> dict[str, Any]:
@@ -80,26 +81,35 @@ def elsewhere(way: str, epochs: float, data_dir: Path) -> dict[str, Any]:
     return found
 
 
-def in_turns(count: int, epochs: float, data_dir: Path) -> dict[str, Any]:
-    """Seconds of so many turns of both, and how many times as fast."""
+def in_turns(count: int, epochs: float, data_dir: Path) -> Iterator[dict[str, Any]]:
+    """After each turn of both: all seconds, how many times as fast, this turn's table."""
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}
-    for _ in range(count):
-        for way, found in seconds.items():
-            found.append(elsewhere(way, epochs, data_dir)["seconds"])
-    ratios = [a / b for a, b in zip(*seconds.values(), strict=True)]
-    return {"epochs": epochs, "seconds": seconds, "ratios": ratios, "ratio": median(ratios)}
+    for number in range(count):
+        ways = WAYS if number % 2 == 0 else WAYS[::-1]
+        found = {way: elsewhere(way, epochs, data_dir) for way in ways}
+        for way, of_way in seconds.items():
+            of_way.append(found[way]["seconds"])
+        ratios = [a / b for a, b in zip(*seconds.values(), strict=True)]
+        yield {
+            "machine": machine(),
+            "epochs": epochs,
+            "seconds": seconds,
+            "ratios": ratios,
+            "ratio": median(ratios),
+            **compared({way: found[way]["lines"] for way in WAYS}),
+        }
 
 
-def table(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """Mean accuracy of both ways at each place, and the paired difference with its interval."""
+def compared(lines: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """A row for each place, and `overall` the replicates' mean differences, with intervals."""
     cells: dict[Place, dict[str, list[float]]] = defaultdict(lambda: {way: [] for way in WAYS})
     for way in WAYS:
-        for level, variant, _, accuracy in sorted(found[way]["lines"]):
+        for level, variant, _, accuracy in sorted(lines[way]):
             cells[level, variant][way].append(accuracy)
-    rows = []
+    rows, differences = [], []
     for (level, variant), by_way in sorted(cells.items()):
         alone, together = (np.array(by_way[way]) for way in WAYS)
-        difference = interval((together - alone).tolist(), step=STEP)
+        differences.append(together - alone)
         rows.append(
             {
                 "level": level,
@@ -108,57 +118,50 @@ def table(found: dict[str, Any]) -> list[dict[str, Any]]:
                 "alone": float(alone.mean()),
                 "spread": float(alone.std(ddof=1)),
                 "together": float(together.mean()),
-                "difference": difference["mean"],
-                "low": difference["low"],
-                "high": difference["high"],
+                **difference((together - alone).tolist()),
             }
         )
-    return rows
+    return {"rows": rows, "overall": difference(np.mean(differences, axis=0).tolist())}
 
 
-def show(rows: Sequence[dict[str, Any]]) -> None:
-    """The table, accuracies in percent, and at how many places 0 is not in the interval."""
-    for row in rows:
+def difference(pairs: Sequence[float]) -> dict[str, float]:
+    """Their mean and its interval."""
+    found = interval(pairs, step=STEP)
+    return {"difference": found["mean"], "low": found["low"], "high": found["high"]}
+
+
+def show(found: Mapping[str, Any]) -> None:
+    """The table, accuracies in percent, what it comes to, and how many times as fast."""
+    for row in found["rows"]:
         print(
             f"{row['level']:3} {row['variant']:14} {100 * row['alone']:.2f} +- "
-            f"{100 * row['spread']:.2f}  {100 * row['together']:.2f}  "
-            f"{100 * row['difference']:+.2f} ({100 * row['low']:+.2f} to {100 * row['high']:+.2f})"
+            f"{100 * row['spread']:.2f}  {100 * row['together']:.2f}  {in_percent(row)}"
         )
-    outside = sum(not row["low"] <= 0 <= row["high"] for row in rows)
-    print(f"0 is outside the interval at {outside} of {len(rows)} places", flush=True)
+    outside = sum(not row["low"] <= 0 <= row["high"] for row in found["rows"])
+    print(f"0 is outside the interval at {outside} of {len(found['rows'])} places")
+    print(f"over all places {in_percent(found['overall'])}")
+    print(f"{found['ratio']:.2f} times as fast: {[round(one, 2) for one in found['ratios']]}")
 
 
-def of_table(epochs: float, data_dir: Path) -> dict[str, Any]:
-    """Seconds of one run each, and the table of both."""
-    long = {way: elsewhere(way, epochs, data_dir) for way in WAYS}
-    seconds = {way: found["seconds"] for way, found in long.items()}
-    rows, ratio = table(long), seconds["alone"] / seconds["together"]
-    show(rows)
-    return {"epochs": epochs, "seconds": seconds, "ratio": ratio, "rows": rows}
+def in_percent(row: Mapping[str, float]) -> str:
+    """A difference with its interval."""
+    mean, low, high = (100 * row[key] for key in ("difference", "low", "high"))
+    return f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--epochs", type=float, default=4.0, help="a level, for the table")
+    parser.add_argument("--epochs", type=float, default=3.0, help="a level")
     parser.add_argument("--turns", type=int, default=7)
-    parser.add_argument("--turn-epochs", type=float, default=1.0, help="a level, in each turn")
-    parser.add_argument("--only", choices=("table", "turns"))
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    data_dir, path = arguments.data_dir, Path(__file__).with_suffix(".json")
     if arguments.way:
-        print(json.dumps(run(arguments.way, arguments.epochs, data_dir)))
+        print(json.dumps(run(arguments.way, arguments.epochs, arguments.data_dir)))
         return
-    found = read_json(path) if path.exists() and arguments.only else {}
-    found["machine"] = machine()
-    if arguments.only != "turns":
-        found["table"] = of_table(arguments.epochs, data_dir)
-        write_json(path, found)
-    if arguments.only != "table":
-        found["turns"] = turns = in_turns(arguments.turns, arguments.turn_epochs, data_dir)
-        print(f"{turns['ratio']:.2f} times as fast: {[round(one, 2) for one in turns['ratios']]}")
-    write_json(path, found)
+    for found in in_turns(arguments.turns, arguments.epochs, arguments.data_dir):
+        write_json(Path(__file__).with_suffix(".json"), found)
+    show(found)
 
 
 if __name__ == "__main__":

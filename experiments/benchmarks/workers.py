@@ -3,8 +3,8 @@
     python experiments/benchmarks/workers.py --data-dir DATA
 
 Claim: two workers do at least 1.7 times as much in the same time, to the same results. Found, on
-an Intel Xeon: 1.70 times for tickets and 1.75 for trials (one turn each; another day 1.80 and
-1.76), and 1.80 for candidates (five turns). On an AMD EPYC, with earlier code and half as many
+an Intel Xeon: 1.75 times for tickets (three turns), 1.75 for trials (one; another day 1.76), and
+1.80 for candidates (five). On an AMD EPYC, with earlier code and half as many
 epochs of tickets, it was 1.67 for trials, 1.53 for tickets and 1.51 for candidates.
 
 `candidates` is the judging of a generation of sixteen growths of a ticket on MNIST, `tickets` are
@@ -61,7 +61,6 @@ TICKETS = (
     "training.engine=dense",
     "training.epochs=4",  # half of the experiment's own
     "pruning.rounds=3",
-    "tickets.look_every=300",
 )
 TRIALS = ("tune.random_trials=16",)  # none is proposed by what others came to: all the same
 STEPS, SAMPLES = 8000, 55_000  # of a bare loop

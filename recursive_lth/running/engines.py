@@ -20,9 +20,10 @@ def plan_of(bench: Bench[Any], ticket: Ticket, job: Job, *, is_alone: bool = Tru
     steps, of one that may have company those of a company; and has oneDNN do large dense products
     where that is faster.
     """
-    architecture, recipe, masks = ticket.architecture, job.recipe, ticket.masks
-    if recipe.engine == "dense":
+    if job.recipe.engine == "dense":
         return DENSE
+    architecture, masks = ticket.architecture, ticket.masks
+    recipe = bench.batches.fitting(job.recipe)
     device, choices, weights = bench.batches.images.device, bench.choices, ticket.weights
     is_whole = bool(job.lens or job.tallies or not ticket.is_plain)
     if recipe.engine == "sparse":

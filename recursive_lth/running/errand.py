@@ -14,7 +14,7 @@ from recursive_lth.running.fit import EndsAt, Fitted
 from recursive_lth.running.job import Bench, Job, Source
 from recursive_lth.running.stages import Stages
 from recursive_lth.running.supply import Supply
-from recursive_lth.running.wanted import MOST_ASIDE, Company, Wanted
+from recursive_lth.running.wanted import MOST_ASIDE, MOST_UNEVEN, Company, Wanted
 from recursive_lth.ticket.ticket import Ticket
 from recursive_lth.training import device as devices
 from recursive_lth.training.batches import Batches
@@ -22,7 +22,7 @@ from recursive_lth.training.engine import Plan
 from recursive_lth.training.samples import Split
 
 SECONDS_BETWEEN = 1.0
-MOST_SPLITS = MOST_ASIDE  # of data sets kept by a worker at a time: as many as a company reads
+MOST_SPLITS = MOST_ASIDE + MOST_UNEVEN  # kept by a worker at a time: what a company reads
 _LOADING = Lock()  # a worker of several threads has several errands
 
 News = Callable[[float, dict[str, Any]], None]  # (epochs trained so far, what else is new)

@@ -56,7 +56,8 @@ class Wanted:
     @property
     def work(self) -> int:
         """The multiply-adds of what is left to be trained."""
-        cost, recipe = self.ticket.cost.remaining_multiply_adds, self.job.recipe
+        cost = self.ticket.cost.remaining_multiply_adds
+        recipe = self.bench.batches.fitting(self.job.recipe)
         return training_cost(cost, recipe.batch_size) * (self.job.steps - self.job.start)
 
     @property
@@ -148,7 +149,7 @@ def _computed(wanted: Wanted, plan: Plan) -> int:
     """Multiply-adds of a batch: a layer that is not sparse is computed zeros and all."""
     ticket, names = wanted.ticket, (f"{name}.weight" for name in plan.sparse)
     remaining = {name: int(ticket.masks[name].count_nonzero()) for name in names}
-    batch_size = min(wanted.job.recipe.batch_size, len(wanted.bench.batches))
+    batch_size = wanted.bench.batches.fitting(wanted.job.recipe).batch_size
     return cost(ticket.architecture, remaining).remaining_multiply_adds * batch_size
 
 

@@ -144,7 +144,10 @@ def _local(workers: int) -> Any:
             )
         except RuntimeError as error:
             reason = error
-    raise InputError(f"{workers} workers cannot be started ({reason}): use fewer --workers")
+    raise InputError(
+        f"{workers} workers cannot be started ({reason}): use fewer --workers; a script needs "
+        '`if __name__ == "__main__":` around what starts them'
+    )
 
 
 def _readied(client: Any, source: Source[Any], most: int) -> list[Any]:

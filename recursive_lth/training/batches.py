@@ -1,6 +1,7 @@
 """Batches on the device: random shifts, crops and flips of a whole batch, no Python per sample."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch.nn.functional as F
@@ -70,6 +71,10 @@ class Batches:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def fitting(self, recipe: Training) -> Training:
+        """The recipe with a batch of all there are, where it asks for more."""
+        return replace(recipe, batch_size=min(recipe.batch_size, len(self)))
 
     def stream(
         self, batch_size: int, seed: int, start: int, steps: int, *, into: Tensor | None = None

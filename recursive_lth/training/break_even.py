@@ -60,7 +60,7 @@ def sparse_together(
     if density == 1 or not large_and_thin(architecture, masks, recipe, 1.0):
         return ()
     chain = whole_chain(architecture, recipe, device)
-    if chain and density <= break_even(recipe, choices, is_chain=True):
+    if chain and density <= MOST and density <= break_even(recipe, choices, is_chain=True):
         return chain.sparse
     if not large_and_thin(architecture, masks, recipe, MOST_DENSITY):
         return ()

@@ -188,20 +188,21 @@ class Sides:
 
     def _step(self, *, is_sparse: bool) -> Callable[[], None]:
         device, weight = self.mask.device, f"{self.name}.weight"
-        full = torch.randn(self.mask.shape, device=device) * self.mask
+        draw = torch.Generator(device).manual_seed(0)
+        full = torch.randn(self.mask.shape, device=device, generator=draw) * self.mask
         pattern = Pattern.of(self.mask.flatten(1)) if is_sparse else None
         live = {weight: (pattern.pack(full) if pattern else full).requires_grad_()}
         if self.layer.bias:
             live[f"{self.name}.bias"] = torch.zeros(len(full), device=device).requires_grad_()
         precision = getattr(torch, self.recipe.precision)
         passed_on = torch.float32 if self.is_first else precision  # by dense layers before
-        x = torch.randn(self.shape, device=device, dtype=passed_on)
+        x = torch.randn(self.shape, device=device, dtype=passed_on, generator=draw)
         if x.dim() == 4:  # as convolutions read and pass it on in a network
             x = x.contiguous(memory_format=torch.channels_last)
         x.requires_grad_(not self.is_first)
         computed = kernel(self.name, self.layer, pattern) if pattern else self._dense()
         run = computed if precision == torch.float32 else _cast(computed, device, self.recipe)
-        above = torch.randn_like(run(live, [x], None))
+        above = torch.empty_like(run(live, [x], None)).normal_(generator=draw)
         optimizer, cover = make_optimizer(list(live.values()), self.recipe), self.mask.to(full)
 
         def step() -> None:

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from recursive_lth.config import nearest
 from recursive_lth.errors import InputError
+from recursive_lth.training.samples import Samples
 
 Raw = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]
 NPZ_KEYS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -44,6 +46,11 @@ class Dataset:
     def sample_shape(self) -> tuple[int, ...]:
         """(channels, height, width) or (features,)."""
         return tuple(self.train_images.shape[1:])
+
+    @cached_property
+    def test(self) -> Samples:
+        """The test part, where the images lie: what turns them does so once for all seeds."""
+        return Samples(self.test_images, self.test_labels.to(self.test_images.device))
 
 
 def load(name: str, data_dir: Path | None = None) -> Dataset:

@@ -55,7 +55,8 @@ def evaluate(
 ) -> Evaluation:
     """How well a network does on these samples.
 
-    For an engine that `is_turned` they keep their images so for the next time.
+    For an engine that `is_turned`, of density up to `MOST_READ`, they keep their images so for the
+    next time.
     """
     logits = _logits_on(architecture, weights, samples, engine)
     if not bool(logits.isfinite().all()):

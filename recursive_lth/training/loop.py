@@ -79,14 +79,14 @@ def training(
     clipping, to the tensors of `tally`, which must lie on the device (Sanh et al. 2020). The
     `engine` is the dense one unless another is given; sparse layers know neither lens nor tally.
     """
-    device = data.images.device
+    device, recipe = data.images.device, data.fitting(recipe)
     engine, layout = engine or dense_engine(architecture), memory_format(architecture)
     here = {name: t.detach().to(device) for name, t in weights.items()}
     live = {name: t.clone() for name, t in engine.pack(here).items()}
     lens = lens or Lens(architecture.trainable, whole)
     lesson = None
     if engine.chain and lens.is_plain and can_be_taught(recipe):
-        lesson = Lesson(engine.chain, live, [data], min(recipe.batch_size, len(data)))
+        lesson = Lesson(engine.chain, live, [data], recipe.batch_size)
         live = lesson.live
     covered = {name: mask for name, mask in masks.items() if name not in engine.patterns}
     begun = engine.pack_state(

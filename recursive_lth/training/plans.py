@@ -83,6 +83,7 @@ def _is_faster(
     remain = [f"{tuple(m.shape)} of which {int(m.count_nonzero())} remain" for m in masks.values()]
     key = (
         f"chain {', '.join(remain)}, {recipe.batch_size} samples, {recipe.optimizer}, "
+        f"{'clipped, ' * bool(recipe.clip_norm)}"
         f"{torch.get_num_threads()} threads{', dense by oneDNN' * bool(dense.onednn)}"
     )
 

@@ -98,9 +98,7 @@ def split(
     parts = Split(
         part(data.train_images, data.train_labels, train),
         part(data.train_images, data.train_labels, validation),
-        part(data.test_images, data.test_labels, tested)
-        if config.test_limit
-        else Samples(data.test_images, data.test_labels.to(device)),
+        part(data.test_images, data.test_labels, tested) if config.test_limit else data.test,
         data.classes,
         data.black.to(device),
     )

@@ -115,7 +115,7 @@ def training_together(members: Sequence[Member], plan: Plan = DENSE) -> Iterator
     look away from: it does not touch the others.
     """
     lead = members[0]
-    recipe, device = lead.recipe, lead.data.images.device
+    recipe, device = lead.data.fitting(lead.recipe), lead.data.images.device
     drawn, streams = _streams(members)
     masks = [m.masks for m in members]
     population = join([m.architecture for m in members], masks, plan, streams)
@@ -123,7 +123,7 @@ def training_together(members: Sequence[Member], plan: Plan = DENSE) -> Iterator
     begun = population.pack_state(
         [{kind: _on(tensors, device) for kind, tensors in m.state.items()} for m in members]
     )
-    chain, size = population.chain, min(recipe.batch_size, len(lead.data))
+    chain, size = population.chain, recipe.batch_size
     parts = [one.data for one in drawn]
     lesson = Lesson(chain, joined, parts, size) if chain and can_be_taught(recipe) else None
     joined = lesson.live if lesson else joined
