@@ -32,6 +32,7 @@ from recursive_lth.ticket.morph import birth
 from recursive_lth.training import break_even, choice, onednn
 from recursive_lth.training.choice import Choices, sparse_layers
 from recursive_lth.training.engine import DENSE, Plan, can_be_sparse
+from recursive_lth.training.plans import noise
 
 
 def told(monkeypatch: pytest.MonkeyPatch, blas: float, by_onednn: float) -> list[int]:
@@ -198,7 +199,7 @@ def plan_at(
     found = []
     for margin in (1e9, 0.0):
         monkeypatch.setattr(choice, "ONEDNN_MARGIN", margin)
-        there = replace(bench, choices=Choices())
+        there = replace(bench, choices=Choices(), batches=noise(LARGE, recipe))
         found.append(plan_of(there, ticket, Job("one", recipe, 7, 0), is_alone=False))
     return found
 
